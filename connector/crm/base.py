@@ -1,0 +1,141 @@
+"""What the rest of the product may ask of a CRM. One class a CRM implements it, in its own folder.
+
+Nothing above this package sees a CRM's own JSON, field name or error body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from connector.domain import (
+    AccountInfo,
+    CrmEvent,
+    CrmFile,
+    Deal,
+    DealCard,
+    LossReason,
+    Pipeline,
+    StageChange,
+    User,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What `connect` found or made. `created` is False when the webhook was there already.
+
+    `manual_steps` are sentences in Russian for what the CRM lets only a person do.
+    """
+
+    destination: str
+    created: bool
+    manual_steps: tuple[str, ...] = ()
+
+
+class CrmClient(Protocol):
+    """One account's CRM.
+
+    Every method raises `CrmError`; a used-up rate limit raises `RetryLater`. Methods that create take
+    `may_exist`: True when an earlier attempt may have got through, so the client looks for its own trace
+    first and returns that one's id instead of making a second. `since` bounds that search: older things
+    with the same text belong to earlier work.
+    """
+
+    account: str
+
+    def account_info(self) -> AccountInfo: ...
+
+    def pipelines(self) -> list[Pipeline]: ...
+
+    def users(self) -> list[User]: ...
+
+    def loss_reasons(self) -> list[LossReason]: ...
+
+    def deal(self, deal_id: str) -> Deal | None:
+        """The deal as it is now; None when the CRM has no such deal (any more)."""
+
+    def card(self, deal: Deal) -> DealCard:
+        """The deal with its contacts, company, requisites and product rows."""
+
+    def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
+        """All deals, or those changed at or after `updated_since`; a page at a time."""
+
+    def stage_changes(
+        self, *, deal_id: str | None = None, since: datetime | None = None
+    ) -> Iterator[StageChange]:
+        """The CRM's own history of moves, of one deal or of all, at or after `since`, oldest first."""
+
+    def deals_of(self, *, contact_id: str | None = None, company_id: str | None = None) -> list[str]:
+        """Ids of the deals linked with a contact or a company."""
+
+    def add_note(
+        self,
+        deal_id: str,
+        text: str,
+        *,
+        files: Sequence[CrmFile] = (),
+        may_exist: bool = False,
+        since: datetime,
+    ) -> str:
+        """Put a note with files into the deal's timeline; its id."""
+
+    def add_task(
+        self,
+        deal_id: str,
+        text: str,
+        *,
+        responsible_id: str | None,
+        due_at: datetime,
+        may_exist: bool = False,
+        since: datetime,
+    ) -> str:
+        """Give a person a task bound to the deal; its id."""
+
+    def complete_task(self, task_id: str, result: str) -> None:
+        """Close a task that we gave; a task that is gone or closed already is no error."""
+
+    def post_report(
+        self,
+        title: str,
+        text: str,
+        *,
+        to_user_id: str,
+        files: Sequence[CrmFile] = (),
+        may_exist: bool = False,
+        since: datetime,
+    ) -> str:
+        """Put a report where that person sees it by himself; an id of what was made.
+
+        Bitrix24: notification and message. amoCRM: note on the service deal and a task for the person.
+        """
+
+    def subscribe(self, destination: str) -> Subscription:
+        """Make the CRM call `destination` when deals, contacts and companies change."""
+
+
+class WebhookParser(Protocol):
+    """Turns one delivery of a CRM into events; pure."""
+
+    def __call__(self, body: bytes, content_type: str) -> WebhookBody: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookBody:
+    """A delivery, read. Raises `BadWebhook` instead when the body is not this CRM's.
+
+    `token` is the secret that the body itself carries (Bitrix24's application_token), "" where there is none.
+    `account_id` is the CRM's own id of the sender. `payload` is what may be stored: tokens are left out.
+    """
+
+    events: tuple[CrmEvent, ...]
+    account_id: str
+    token: str
+    payload: Mapping[str, object]
+
+
+def only_new(changes: Iterable[StageChange], known: set[str]) -> list[StageChange]:
+    """`changes` without those whose `event_id` is in `known`, in the order (at, event_id)."""
+    return sorted((c for c in changes if c.event_id not in known), key=lambda c: (c.at, c.event_id))

@@ -1,0 +1,243 @@
+"""The words all modules share: what a deal, a stage or an event is. Frozen data, no I/O, no CRM's own names.
+
+All identifiers are strings: amoCRM numbers its stages, Bitrix24 names them (`C5:WON`). Times are aware UTC,
+money is Decimal in units of the currency named beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a deal stands; decided by its stage."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a pipeline. The key is (pipeline_id, id): amoCRM shares 142 and 143 between pipelines."""
+
+    pipeline_id: str
+    id: str
+    name: str
+    sort: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline with its stages in their order; won and lost stages come last."""
+
+    id: str
+    name: str
+    stages: tuple[Stage, ...]
+    is_main: bool = False
+
+    def stage(self, stage_id: str) -> Stage | None:
+        return next((stage for stage in self.stages if stage.id == stage_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who works in the CRM."""
+
+    id: str
+    name: str
+    email: str = ""
+    is_active: bool = True
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LossReason:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requisites:
+    """A legal entity's details as the CRM holds them; an empty string is «not filled in»."""
+
+    full_name: str = ""
+    inn: str = ""
+    kpp: str = ""
+    ogrn: str = ""
+    address: str = ""
+    bank_name: str = ""
+    bik: str = ""
+    account: str = ""
+    corr_account: str = ""
+    director_name: str = ""
+    director_post: str = ""
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A client's person. `fields` holds custom fields by the name that people see in the CRM."""
+
+    id: str
+    name: str
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    post: str = ""
+    is_main: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A client's company."""
+
+    id: str
+    name: str
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    requisites: Requisites = Requisites()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """One line of a deal. `price` is per unit, after discount, VAT included.
+
+    `vat_rate` is a percentage (22 means 22 %); None means that the CRM does not say, so the seller's own
+    rate applies. `discount` is what was taken off one unit's price.
+    """
+
+    name: str
+    quantity: Decimal
+    price: Decimal
+    unit: str = "шт."
+    discount: Decimal = Decimal(0)
+    vat_rate: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """A possible sale as the CRM shows it now. `amount` is None when the field is empty."""
+
+    account: str
+    id: str
+    name: str
+    pipeline_id: str
+    stage_id: str
+    outcome: Outcome
+    amount: Decimal | None
+    currency: str
+    responsible_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None = None
+    contact_ids: tuple[str, ...] = ()
+    company_id: str | None = None
+    loss_reason_id: str | None = None
+    channel: str | None = None
+    utm_source: str = ""
+    utm_medium: str = ""
+    utm_campaign: str = ""
+    tags: tuple[str, ...] = ()
+    is_deleted: bool = False
+    changed_by: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DealCard:
+    """A deal with all that a document about it needs."""
+
+    deal: Deal
+    contacts: tuple[Contact, ...] = ()
+    company: Company | None = None
+    rows: tuple[ProductRow, ...] = ()
+
+    @property
+    def main_contact(self) -> Contact | None:
+        """The contact marked as main, else the first."""
+        return next((c for c in self.contacts if c.is_main), self.contacts[0] if self.contacts else None)
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    """One move of one deal. `from_stage_id` is None for the creation.
+
+    `event_id` is stable for the same move however often it is read, so it is the key of the fact. The order
+    inside a deal is (at, event_id).
+    """
+
+    event_id: str
+    deal_id: str
+    at: datetime
+    to_pipeline_id: str
+    to_stage_id: str
+    from_pipeline_id: str | None = None
+    from_stage_id: str | None = None
+    changed_by: str | None = None
+
+
+class EventKind(StrEnum):
+    """What a CRM can tell us, in our words."""
+
+    DEAL_ADDED = "deal.added"
+    DEAL_CHANGED = "deal.changed"
+    DEAL_STAGE_CHANGED = "deal.stage_changed"
+    DEAL_DELETED = "deal.deleted"
+    CONTACT_CHANGED = "contact.changed"
+    COMPANY_CHANGED = "company.changed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class CrmEvent:
+    """A hint that something changed: read it back before believing it.
+
+    `dedup` is equal for two deliveries of the same notice. `note` says what an event of kind OTHER was.
+    """
+
+    kind: EventKind
+    entity_id: str
+    dedup: str
+    at: datetime | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrmFile:
+    """A file to put into the CRM; `name` is what people see there."""
+
+    name: str
+    content: bytes
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """What a CRM says of the account and of the credentials in use."""
+
+    account_id: str
+    name: str
+    timezone: str
+    currency: str
+    user_id: str
+    user_name: str
+    is_admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Half-open local days [start, end) in the account's time zone."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise ValueError(f"period ends before it starts: {self.start}..{self.end}")

@@ -1,0 +1,421 @@
+"""All tables. The account is the first column of every key, and nothing joins across accounts.
+
+SQLite keeps neither zones nor Decimal; `UtcDateTime` and `Amount` do, the same on both databases.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python; timestamptz on PostgreSQL, naive UTC with microseconds on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive time in the store: {value!r}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Amount(TypeDecorator[Decimal]):
+    """Money as whole hundredths in a BIGINT, Decimal in Python: exact, and it can be summed in SQL."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
+        if value is None:
+            return None
+        hundredths = value * 100
+        if hundredths != hundredths.to_integral_value():
+            raise ValueError(f"more than two decimals in an amount: {value}")
+        return int(hundredths)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(int(value)) / 100
+
+
+#: BIGSERIAL on PostgreSQL, INTEGER PRIMARY KEY AUTOINCREMENT (ids are never used twice) on SQLite.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _table(name: str, *items: Any) -> Table:
+    return Table(name, metadata, *items, sqlite_autoincrement=True)
+
+
+# What came in -----------------------------------------------------------------------------------------------
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("crm", String(16), nullable=False),
+    Column("crm_account_id", String(64), nullable=False, default=""),
+    Column("timezone", String(64), nullable=False, default="Europe/Moscow"),
+    Column("currency", String(3), nullable=False, default="RUB"),
+    # Moves before this moment are history: they are facts and start nothing.
+    Column("live_since", UtcDateTime, nullable=False),
+    # Deals changed before this moment have been compared with the CRM.
+    Column("reconciled_until", UtcDateTime),
+    Column("directory_read_at", UtcDateTime),
+)
+
+inbox = _table(
+    "inbox",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("dedup", String(80), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("entity_id", String(64), nullable=False),
+    Column("source", String(16), nullable=False),  # webhook | reconcile | held | hand
+    Column("status", String(16), nullable=False),  # new | done | ignored
+    Column("note", Text, nullable=False, default=""),
+    Column("payload", JSON, nullable=False),
+    Column("deliveries", Integer, nullable=False, default=1),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("processed_at", UtcDateTime),
+    UniqueConstraint("account", "dedup"),
+    Index(None, "account", "received_at"),
+)
+
+#: What the receiver refused, counted a day: hooks are answered 400 or 403 and leave nothing else.
+refused_hooks = Table(
+    "refused_hooks",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("reason", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
+# The work engine --------------------------------------------------------------------------------------------
+
+jobs = _table(
+    "jobs",
+    Column("id", RowId, primary_key=True),
+    Column("queue", String(16), nullable=False),
+    Column("task", String(48), nullable=False),
+    Column("args", JSON, nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("order_key", String(160)),
+    Column("state", String(12), nullable=False),  # ready | run | done | dead | cancelled
+    Column("run_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("max_attempts", Integer, nullable=False),
+    Column("owner", String(64)),
+    Column("lease_until", UtcDateTime),
+    Column("dedup", String(200)),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    UniqueConstraint("dedup"),
+)
+Index(
+    "ix_jobs_ready",
+    jobs.c.queue,
+    jobs.c.run_at,
+    jobs.c.id,
+    postgresql_where=jobs.c.state == "ready",
+    sqlite_where=jobs.c.state == "ready",
+)
+Index(
+    "ix_jobs_lease",
+    jobs.c.lease_until,
+    postgresql_where=jobs.c.state == "run",
+    sqlite_where=jobs.c.state == "run",
+)
+Index(
+    "ix_jobs_order",
+    jobs.c.order_key,
+    jobs.c.id,
+    postgresql_where=jobs.c.state.in_(("ready", "run")),
+    sqlite_where=jobs.c.state.in_(("ready", "run")),
+)
+Index(
+    "ix_jobs_running",
+    jobs.c.account,
+    postgresql_where=jobs.c.state == "run",
+    sqlite_where=jobs.c.state == "run",
+)
+Index(
+    "ix_jobs_finished",
+    jobs.c.finished_at,
+    postgresql_where=jobs.c.state.in_(("done", "cancelled")),
+    sqlite_where=jobs.c.state.in_(("done", "cancelled")),
+)
+
+timers = _table(
+    "timers",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("deal_id", String(64)),
+    Column("due", UtcDateTime, nullable=False, index=True),
+    Column("task", String(48), nullable=False),
+    Column("args", JSON, nullable=False),
+    Column("order_key", String(160)),
+    Column("dedup", String(200)),
+    UniqueConstraint("dedup"),
+    Index(None, "account", "deal_id"),
+)
+
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("key", String(160), primary_key=True),
+    # Theoretical arrival time of the next request, microseconds since the epoch.
+    Column("tat_us", BigInteger, nullable=False),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("name", String(120), primary_key=True),
+    Column("cron", String(120), nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("task", String(48), nullable=False),
+    Column("args", JSON, nullable=False),
+    # A slot older than this is recorded as skipped instead of run late.
+    Column("late_limit_s", Integer, nullable=False),
+    Column("next_run_at", UtcDateTime, nullable=False),
+)
+
+# Facts ------------------------------------------------------------------------------------------------------
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("pipeline_id", String(64), primary_key=True),
+    Column("stage_id", String(64), primary_key=True),
+    Column("pipeline_name", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("sort", Integer, nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("is_qualified", Boolean, nullable=False, default=False),
+    Column("is_key", Boolean, nullable=False, default=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("user_id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("email", String(255), nullable=False, default=""),
+    Column("is_active", Boolean, nullable=False, default=True),
+)
+
+loss_reasons = Table(
+    "loss_reasons",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("loss_reason_id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+)
+
+deals = Table(
+    "deals",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("deal_id", String(64), primary_key=True),
+    Column("name", String(512), nullable=False, default=""),
+    Column("pipeline_id", String(64), nullable=False),
+    Column("stage_id", String(64), nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("amount", Amount),
+    Column("currency", String(3), nullable=False),
+    Column("responsible_id", String(64)),
+    Column("channel", String(255)),
+    Column("utm_source", String(255), nullable=False, default=""),
+    Column("utm_medium", String(255), nullable=False, default=""),
+    Column("utm_campaign", String(255), nullable=False, default=""),
+    Column("loss_reason_id", String(64)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("is_deleted", Boolean, nullable=False, default=False),
+    # The connector's own deal that carries its reports; left out of every figure.
+    Column("is_service", Boolean, nullable=False, default=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    Index(None, "account", "closed_at"),
+    Index(None, "account", "created_at"),
+)
+
+deal_links = Table(
+    "deal_links",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("entity", String(8), primary_key=True),  # contact | company
+    Column("entity_id", String(64), primary_key=True),
+    Column("deal_id", String(64), primary_key=True),
+)
+
+stage_changes = Table(
+    "stage_changes",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("event_id", String(80), primary_key=True),
+    Column("deal_id", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("from_pipeline_id", String(64)),
+    Column("from_stage_id", String(64)),
+    Column("to_pipeline_id", String(64), nullable=False),
+    Column("to_stage_id", String(64), nullable=False),
+    Column("changed_by", String(64)),
+    # True once the rules were asked about this move; history read by backfill is born True.
+    Column("evaluated", Boolean, nullable=False),
+    Index(None, "account", "deal_id", "at"),
+    Index(None, "account", "at"),
+)
+
+# Decisions and effects --------------------------------------------------------------------------------------
+
+rule_runs = _table(
+    "rule_runs",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("deal_id", String(64), nullable=False),
+    Column("rule", String(200), nullable=False),
+    Column("trigger", String(64), nullable=False),
+    Column("event_id", String(80), nullable=False),
+    Column("result", String(12), nullable=False),  # match | no_match | error | repeated
+    Column("trace", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("account", "deal_id", "rule", "event_id"),
+    Index(None, "account", "deal_id"),
+)
+
+outbox = _table(
+    "outbox",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("run_id", RowId),
+    Column("deal_id", String(64)),
+    Column("rule", String(200), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("status", String(12), nullable=False),  # ready | sending | done | held | dead | cancelled
+    Column("held_reason", Text),
+    Column("missing", JSON),
+    Column("result", JSON),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("done_at", UtcDateTime),
+    UniqueConstraint("account", "key"),
+    Index(None, "account", "deal_id"),
+    Index(None, "account", "status"),
+)
+
+documents = _table(
+    "documents",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("outbox_key", String(200), nullable=False),
+    Column("deal_id", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("series", String(64), nullable=False),
+    Column("year", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("number", String(64), nullable=False),
+    Column("issued_on", Date, nullable=False),
+    Column("total", Amount),
+    Column("currency", String(3), nullable=False),
+    Column("template_sha256", String(64), nullable=False),
+    Column("context", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("account", "outbox_key"),
+    UniqueConstraint("account", "series", "year", "ordinal"),
+    Index(None, "account", "deal_id"),
+)
+
+document_files = Table(
+    "document_files",
+    metadata,
+    Column("document_id", RowId, primary_key=True),
+    Column("format", String(8), primary_key=True),  # pdf | docx
+    Column("name", String(255), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+number_series = Table(
+    "number_series",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("series", String(64), primary_key=True),
+    Column("year", Integer, primary_key=True),
+    Column("last", Integer, nullable=False),
+)
+
+deliveries = _table(
+    "deliveries",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("outbox_key", String(200), nullable=False),
+    Column("channel", String(32), nullable=False),
+    Column("recipient", String(320), nullable=False),
+    Column("message_id", String(255), nullable=False),
+    Column("subject", Text, nullable=False, default=""),
+    Column("status", String(12), nullable=False),  # sending | accepted | failed
+    Column("detail", Text, nullable=False, default=""),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("account", "outbox_key", "channel", "recipient"),
+)
+
+report_runs = Table(
+    "report_runs",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("report", String(120), primary_key=True),
+    Column("slot", UtcDateTime, primary_key=True),
+    Column("status", String(12), nullable=False),  # running | sent | skipped | failed
+    Column("text", Text, nullable=False, default=""),
+    Column("detail", JSON, nullable=False, default=dict, server_default=text("'{}'")),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
