@@ -241,3 +241,7 @@ class Period:
     def __post_init__(self) -> None:
         if self.end < self.start:
             raise ValueError(f"period ends before it starts: {self.start}..{self.end}")
+
+
+#: Tag of the deal that carries the connector's own reports; such a deal counts in no figure and starts no rule.
+SERVICE_TAG = "connector-service"

@@ -1,0 +1,292 @@
+"""Our own history of deals: what the CRM showed, kept from day one. Written by intake and backfill only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from connector.domain import (
+    SERVICE_TAG,
+    AccountInfo,
+    Deal,
+    LossReason,
+    Outcome,
+    Pipeline,
+    Stage,
+    StageChange,
+    User,
+)
+from connector.store.schema import (
+    accounts,
+    deal_links,
+    deals,
+    loss_reasons,
+    stage_changes,
+    stages,
+    users,
+)
+from connector.store.upsert import insert_new, upsert
+
+#: Event ids of moves that we saw but the CRM's history has not shown yet.
+SEEN = "seen:"
+
+#: How far the moment of such a move may lie from the moment that the CRM's history gives it later.
+SEEN_TOLERANCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """What we know of an account. Moves before `live_since` are history and start nothing."""
+
+    account: str
+    crm: str
+    crm_account_id: str
+    timezone: str
+    currency: str
+    live_since: datetime
+    reconciled_until: datetime | None
+    directory_read_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Pipelines, people and loss reasons by their ids, as last read from the CRM."""
+
+    pipelines: Mapping[str, Pipeline]
+    users: Mapping[str, User]
+    loss_reasons: Mapping[str, LossReason]
+
+    def stage(self, pipeline_id: str, stage_id: str) -> Stage | None:
+        pipeline = self.pipelines.get(pipeline_id)
+        return pipeline.stage(stage_id) if pipeline else None
+
+
+def account_row(conn: Connection, account: str) -> AccountRow | None:
+    """What we know of the account, None before the first contact with its CRM."""
+    row = conn.execute(select(accounts).where(accounts.c.account == account)).one_or_none()
+    return AccountRow(**row._mapping) if row else None
+
+
+def greet_account(conn: Connection, account: str, crm: str, info: AccountInfo, now: datetime) -> AccountRow:
+    """Write down what the CRM says of itself; from the first time on, moves start rules."""
+    values = {"crm_account_id": info.account_id, "timezone": info.timezone, "currency": info.currency}
+    row = {"account": account, "crm": crm, "live_since": now, **values}
+    if insert_new(conn, accounts, row, returning="account") is None:
+        conn.execute(update(accounts).where(accounts.c.account == account).values(**values))
+    found = account_row(conn, account)
+    assert found is not None
+    return found
+
+
+def set_reconciled(conn: Connection, account: str, until: datetime) -> None:
+    conn.execute(update(accounts).where(accounts.c.account == account).values(reconciled_until=until))
+
+
+def save_directory(
+    conn: Connection,
+    account: str,
+    pipelines: Sequence[Pipeline],
+    people: Sequence[User],
+    reasons: Sequence[LossReason],
+    now: datetime,
+) -> None:
+    """Replace what we know of stages; people and reasons that vanished stay, since old deals name them."""
+    conn.execute(delete(stages).where(stages.c.account == account))
+    upsert(
+        conn,
+        stages,
+        [
+            {
+                "account": account,
+                "pipeline_id": pipeline.id,
+                "stage_id": stage.id,
+                "pipeline_name": pipeline.name,
+                "name": stage.name,
+                "sort": stage.sort,
+                "outcome": stage.outcome.value,
+                "is_qualified": False,
+                "is_key": False,
+            }
+            for pipeline in pipelines
+            for stage in pipeline.stages
+        ],
+    )
+    upsert(
+        conn,
+        users,
+        [
+            {"account": account, "user_id": u.id, "name": u.name, "email": u.email, "is_active": u.is_active}
+            for u in people
+        ],
+    )
+    upsert(
+        conn,
+        loss_reasons,
+        [{"account": account, "loss_reason_id": r.id, "name": r.name} for r in reasons],
+    )
+    conn.execute(update(accounts).where(accounts.c.account == account).values(directory_read_at=now))
+
+
+def directory(conn: Connection, account: str) -> Directory:
+    """Pipelines, people and loss reasons as last read."""
+    by_pipeline: dict[str, list[Stage]] = {}
+    names: dict[str, str] = {}
+    statement = (
+        select(stages).where(stages.c.account == account).order_by(stages.c.pipeline_id, stages.c.sort)
+    )
+    for row in conn.execute(statement):
+        names[row.pipeline_id] = row.pipeline_name
+        by_pipeline.setdefault(row.pipeline_id, []).append(
+            Stage(row.pipeline_id, row.stage_id, row.name, row.sort, Outcome(row.outcome))
+        )
+    people = conn.execute(select(users).where(users.c.account == account))
+    reasons = conn.execute(select(loss_reasons).where(loss_reasons.c.account == account))
+    return Directory(
+        pipelines={key: Pipeline(key, names[key], tuple(rows)) for key, rows in by_pipeline.items()},
+        users={row.user_id: User(row.user_id, row.name, row.email, row.is_active) for row in people},
+        loss_reasons={row.loss_reason_id: LossReason(row.loss_reason_id, row.name) for row in reasons},
+    )
+
+
+def save_deals(conn: Connection, found: Iterable[Deal], *, read_at: datetime) -> None:
+    """Store deals as the CRM shows them now. `read_at` is the moment before the reading began."""
+    rows = [_deal_row(deal, read_at) for deal in found]
+    upsert(conn, deals, rows)
+
+
+def save_links(conn: Connection, deal: Deal) -> None:
+    """Remember whose contacts and company a deal has, so that their changes find the deal."""
+    conn.execute(
+        delete(deal_links).where(deal_links.c.account == deal.account, deal_links.c.deal_id == deal.id)
+    )
+    rows = [{"entity": "contact", "entity_id": contact_id} for contact_id in deal.contact_ids]
+    if deal.company_id:
+        rows.append({"entity": "company", "entity_id": deal.company_id})
+    upsert(conn, deal_links, [{"account": deal.account, "deal_id": deal.id, **row} for row in rows])
+
+
+def linked_deals(conn: Connection, account: str, entity: str, entity_id: str) -> list[str]:
+    """Ids of the deals that we saw with this contact or company."""
+    statement = select(deal_links.c.deal_id).where(
+        deal_links.c.account == account, deal_links.c.entity == entity, deal_links.c.entity_id == entity_id
+    )
+    return [row.deal_id for row in conn.execute(statement)]
+
+
+def deal_row(conn: Connection, account: str, deal_id: str) -> Any | None:
+    """The stored deal as a row of `deals`, or None."""
+    return conn.execute(
+        select(deals).where(deals.c.account == account, deals.c.deal_id == deal_id)
+    ).one_or_none()
+
+
+def mark_deleted(conn: Connection, account: str, deal_id: str, now: datetime) -> None:
+    conn.execute(
+        update(deals)
+        .where(deals.c.account == account, deals.c.deal_id == deal_id)
+        .values(is_deleted=True, read_at=now)
+    )
+
+
+def changes_of(conn: Connection, account: str, deal_id: str) -> list[StageChange]:
+    """The stored moves of a deal in their order."""
+    statement = (
+        select(stage_changes)
+        .where(stage_changes.c.account == account, stage_changes.c.deal_id == deal_id)
+        .order_by(stage_changes.c.at, stage_changes.c.event_id)
+    )
+    return [_change(row) for row in conn.execute(statement)]
+
+
+def save_changes(conn: Connection, account: str, changes: Sequence[StageChange], *, evaluated: bool) -> None:
+    """Store moves; those with a known `event_id` stay as they are."""
+    upsert(
+        conn,
+        stage_changes,
+        [
+            {
+                "account": account,
+                "event_id": change.event_id,
+                "deal_id": change.deal_id,
+                "at": change.at,
+                "from_pipeline_id": change.from_pipeline_id,
+                "from_stage_id": change.from_stage_id,
+                "to_pipeline_id": change.to_pipeline_id,
+                "to_stage_id": change.to_stage_id,
+                "changed_by": change.changed_by,
+                "evaluated": evaluated,
+            }
+            for change in changes
+        ],
+        keep=[column.name for column in stage_changes.c],
+    )
+
+
+def take_unevaluated(conn: Connection, account: str, deal_id: str) -> set[str]:
+    """Event ids of stored moves of a deal that no rule was asked about; from now on they count as asked."""
+    waiting = (
+        (stage_changes.c.account == account)
+        & (stage_changes.c.deal_id == deal_id)
+        & stage_changes.c.evaluated.is_(False)
+    )
+    taken = {row.event_id for row in conn.execute(select(stage_changes.c.event_id).where(waiting))}
+    if taken:
+        conn.execute(update(stage_changes).where(waiting).values(evaluated=True))
+    return taken
+
+
+def confirm_seen(conn: Connection, account: str, seen: StageChange, confirmed: StageChange) -> None:
+    """Give a move that we saw ourselves the identity and moment that the CRM's own history has for it."""
+    conn.execute(
+        update(stage_changes)
+        .where(stage_changes.c.account == account, stage_changes.c.event_id == seen.event_id)
+        .values(
+            event_id=confirmed.event_id,
+            at=confirmed.at,
+            from_pipeline_id=confirmed.from_pipeline_id,
+            from_stage_id=confirmed.from_stage_id,
+            changed_by=confirmed.changed_by,
+        )
+    )
+
+
+def _change(row: Any) -> StageChange:
+    return StageChange(
+        event_id=row.event_id,
+        deal_id=row.deal_id,
+        at=row.at,
+        to_pipeline_id=row.to_pipeline_id,
+        to_stage_id=row.to_stage_id,
+        from_pipeline_id=row.from_pipeline_id,
+        from_stage_id=row.from_stage_id,
+        changed_by=row.changed_by,
+    )
+
+
+def _deal_row(deal: Deal, read_at: datetime) -> dict[str, Any]:
+    return {
+        "account": deal.account,
+        "deal_id": deal.id,
+        "name": deal.name[:512],
+        "pipeline_id": deal.pipeline_id,
+        "stage_id": deal.stage_id,
+        "outcome": deal.outcome.value,
+        "amount": deal.amount,
+        "currency": deal.currency,
+        "responsible_id": deal.responsible_id,
+        "channel": deal.channel,
+        "utm_source": deal.utm_source[:255],
+        "utm_medium": deal.utm_medium[:255],
+        "utm_campaign": deal.utm_campaign[:255],
+        "loss_reason_id": deal.loss_reason_id,
+        "created_at": deal.created_at,
+        "updated_at": deal.updated_at,
+        "closed_at": deal.closed_at,
+        "is_deleted": deal.is_deleted,
+        "is_service": SERVICE_TAG in deal.tags,
+        "read_at": read_at,
+    }
