@@ -5,7 +5,7 @@ Nothing above this package sees a CRM's own JSON, field name or error body.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -134,8 +134,3 @@ class WebhookBody:
     account_id: str
     token: str
     payload: Mapping[str, object]
-
-
-def only_new(changes: Iterable[StageChange], known: set[str]) -> list[StageChange]:
-    """`changes` without those whose `event_id` is in `known`, in the order (at, event_id)."""
-    return sorted((c for c in changes if c.event_id not in known), key=lambda c: (c.at, c.event_id))

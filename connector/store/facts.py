@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from connector.domain import (
     SERVICE_TAG,
@@ -30,12 +30,6 @@ from connector.store.schema import (
     users,
 )
 from connector.store.upsert import insert_new, upsert
-
-#: Event ids of moves that we saw but the CRM's history has not shown yet.
-SEEN = "seen:"
-
-#: How far the moment of such a move may lie from the moment that the CRM's history gives it later.
-SEEN_TOLERANCE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +220,23 @@ def save_changes(conn: Connection, account: str, changes: Sequence[StageChange],
     )
 
 
-def take_unevaluated(conn: Connection, account: str, deal_id: str) -> set[str]:
-    """Event ids of stored moves of a deal that no rule was asked about; from now on they count as asked."""
-    waiting = (
-        (stage_changes.c.account == account)
-        & (stage_changes.c.deal_id == deal_id)
-        & stage_changes.c.evaluated.is_(False)
+def unevaluated(conn: Connection, account: str, deal_id: str) -> set[str]:
+    """Event ids of stored moves of a deal that no rule was asked about (backfill met them first)."""
+    statement = select(stage_changes.c.event_id).where(*_unasked(account, deal_id))
+    return {row.event_id for row in conn.execute(statement)}
+
+
+def mark_evaluated(conn: Connection, account: str, deal_id: str) -> None:
+    """The rules were asked about all stored moves of this deal."""
+    conn.execute(update(stage_changes).where(*_unasked(account, deal_id)).values(evaluated=True))
+
+
+def _unasked(account: str, deal_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        stage_changes.c.account == account,
+        stage_changes.c.deal_id == deal_id,
+        stage_changes.c.evaluated.is_(False),
     )
-    taken = {row.event_id for row in conn.execute(select(stage_changes.c.event_id).where(waiting))}
-    if taken:
-        conn.execute(update(stage_changes).where(waiting).values(evaluated=True))
-    return taken
 
 
 def confirm_seen(conn: Connection, account: str, seen: StageChange, confirmed: StageChange) -> None:

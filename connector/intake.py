@@ -1,0 +1,280 @@
+"""From a hint to decisions: read the deal back, keep what changed as facts, ask the rules, fill the outbox.
+
+Everything that one event leads to is written in one transaction. Rules start nothing on moves that happened
+before the account went live, nor on the connector's own service deal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from connector.clock import Clock
+from connector.crm.base import CrmClient
+from connector.directory import Directories
+from connector.domain import SERVICE_TAG, CrmEvent, Deal, DealCard, EventKind, StageChange
+from connector.moves import entry_ordinal, merge
+from connector.playbook.due import due_at
+from connector.playbook.evaluate import Evaluation, Move, candidates, evaluate, facts_of, idempotency_scope
+from connector.playbook.model import Action, Playbook, Rule, TaskAction
+from connector.store import facts, inbox, outbox, runs
+from connector.store.database import Database
+from connector.store.facts import AccountRow, Directory
+from connector.store.inbox import InboxRow, Source
+from connector.store.jobs import Job, JobQueue
+
+#: What two machines' clocks may differ by; a deal read this much after a hint arrived covers that hint.
+CLOCK_SKEW = timedelta(seconds=2)
+
+_DEAL_EVENTS = {EventKind.DEAL_ADDED, EventKind.DEAL_CHANGED, EventKind.DEAL_STAGE_CHANGED}
+_PARTY_EVENTS = {EventKind.CONTACT_CHANGED: "contact", EventKind.COMPANY_CHANGED: "company"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """One rule's answer about one move, with the facts that it was given."""
+
+    rule: Rule
+    move: StageChange
+    evaluation: Evaluation
+    scope: str
+
+
+class Intake:
+    """Takes events in (`receive`) and works them off (`handle`, a job handler)."""
+
+    def __init__(
+        self,
+        db: Database,
+        queue: JobQueue,
+        clients: Mapping[str, CrmClient],
+        directories: Directories,
+        playbook: Callable[[], Playbook],
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._queue = queue
+        self._clients = clients
+        self._directories = directories
+        self._playbook = playbook
+        self._clock = clock
+
+    def receive(
+        self, account: str, events: Sequence[CrmEvent], payload: Mapping[str, Any], source: Source = "webhook"
+    ) -> int:
+        """Store events and their jobs in one transaction; how many of them will be worked on."""
+        now = self._clock.now()
+        used = 0
+        with self._db.begin() as conn:
+            for event in events:
+                ignore = event.kind is EventKind.OTHER
+                row_id = inbox.receive(
+                    conn, account, event, source=source, payload=payload, now=now, ignore=ignore
+                )
+                if ignore:
+                    continue
+                used += 1
+                self._queue.enqueue(
+                    conn,
+                    "event",
+                    {"inbox_id": row_id},
+                    account=account,
+                    order_key=f"{account}:{_subject(event.kind)}:{event.entity_id}",
+                )
+        return used
+
+    def handle(self, job: Job) -> None:
+        """Work off one event. Raises CrmError or RetryLater when the CRM cannot be read now."""
+        with self._db.read() as conn:
+            row = inbox.find(conn, job.args["inbox_id"])
+        if row is None or row.status != "new":
+            return
+        if row.kind in _PARTY_EVENTS:
+            note = self._party_changed(row)
+        elif row.kind is EventKind.DEAL_DELETED:
+            note = self._deal_gone(row.account, row.entity_id)
+        else:
+            note = self._deal_changed(row)
+        with self._db.begin() as conn:
+            inbox.mark(conn, row.id, "ignored" if note else "done", self._clock.now(), note)
+
+    def _deal_changed(self, row: InboxRow) -> str:
+        with self._db.read() as conn:
+            known = facts.deal_row(conn, row.account, row.entity_id)
+        if known is not None and known.read_at > row.received_at + CLOCK_SKEW:
+            return "сделка уже прочитана после этого сигнала"
+        return self.read_deal(row.account, row.entity_id)
+
+    def read_deal(self, account: str, deal_id: str) -> str:
+        """Read a deal back and act on what changed; "" or, in Russian, why nothing was done."""
+        started = self._clock.now()
+        client = self._clients[account]
+        history = list(client.stage_changes(deal_id=deal_id))
+        deal = client.deal(deal_id)
+        if deal is None or deal.is_deleted:
+            return self._deal_gone(account, deal_id)
+        if SERVICE_TAG in deal.tags:
+            with self._db.begin() as conn:
+                facts.save_deals(conn, [deal], read_at=started)
+            return "служебная сделка Коннектора"
+        directory, account_row = self._directories.covering(account, deal, history)
+        with self._db.read() as conn:
+            stored = facts.changes_of(conn, account, deal_id)
+            unasked = facts.unevaluated(conn, account, deal_id)
+            held = outbox.held_of(conn, account, [deal_id])
+        merged = merge(stored, history, deal)
+        unasked |= {move.event_id for move in merged.new}
+        moves = [m for m in merged.history if m.event_id in unasked and m.at >= account_row.live_since]
+        decisions = self._ask_rules(deal, moves, merged.history, client, directory, account_row)
+        with self._db.begin() as conn:
+            facts.save_deals(conn, [deal], read_at=started)
+            facts.save_links(conn, deal)
+            for seen, confirmed in merged.confirmed:
+                facts.confirm_seen(conn, account, seen, confirmed)
+            facts.save_changes(conn, account, merged.new, evaluated=True)
+            facts.mark_evaluated(conn, account, deal_id)
+            for decision in decisions:
+                self._decide(conn, deal, decision, account_row, directory)
+            for effect in held:
+                self._enqueue_effect(conn, account, effect.id, effect.run_id)
+        return ""
+
+    def _ask_rules(
+        self,
+        deal: Deal,
+        moves: Sequence[StageChange],
+        history: Sequence[StageChange],
+        client: CrmClient,
+        directory: Directory,
+        account_row: AccountRow,
+    ) -> list[_Decision]:
+        playbook = self._playbook()
+        asked = [(move, rule) for move in moves for rule in candidates(playbook, _named(move, directory))]
+        if not asked:
+            return []
+        card = client.card(deal)
+        variables = _variables(card, directory)
+        zone = ZoneInfo(account_row.timezone)
+        return [
+            _Decision(
+                rule=rule,
+                move=move,
+                evaluation=evaluate(rule, _named(move, directory), variables),
+                scope=idempotency_scope(rule, entry_ordinal(history, move), move.at.astimezone(zone).date()),
+            )
+            for move, rule in asked
+        ]
+
+    def _decide(
+        self, conn: Connection, deal: Deal, decision: _Decision, account_row: AccountRow, directory: Directory
+    ) -> None:
+        now = self._clock.now()
+        account, rule = deal.account, decision.rule
+        stem = f"deal:{deal.id}:{_digest(rule.name)}:{decision.scope}"
+        repeated = (
+            decision.evaluation.result == "match" and outbox.by_key(conn, account, f"{stem}:0") is not None
+        )
+        stage = directory.stage(decision.move.to_pipeline_id, decision.move.to_stage_id)
+        run_id = runs.add(
+            conn,
+            account=account,
+            deal_id=deal.id,
+            rule=rule.name,
+            trigger=stage.name if stage else decision.move.to_stage_id,
+            event_id=decision.move.event_id,
+            result="repeated" if repeated else decision.evaluation.result,
+            trace=decision.evaluation.trace,
+            at=now,
+        )
+        if run_id is None or repeated or decision.evaluation.result != "match":
+            return
+        for position, action in enumerate(rule.do):
+            effect_id = outbox.add(
+                conn,
+                account=account,
+                key=f"{stem}:{position}",
+                rule=rule.name,
+                action=action.name,
+                params=self._params(action, account_row, now),
+                deal_id=deal.id,
+                run_id=run_id,
+                position=position,
+                now=now,
+            )
+            if effect_id is not None:
+                self._enqueue_effect(conn, account, effect_id, run_id)
+
+    def _enqueue_effect(self, conn: Connection, account: str, effect_id: int, run_id: int | None) -> None:
+        self._queue.enqueue(
+            conn, "effect", {"effect_id": effect_id}, account=account, order_key=f"{account}:run:{run_id}"
+        )
+
+    def _params(self, action: Action, account_row: AccountRow, now: datetime) -> dict[str, Any]:
+        """An action's settings as they are now: a later change of the playbook does not touch what was decided."""
+        params: dict[str, Any] = action.model_dump(mode="json")
+        if isinstance(action, TaskAction):
+            due = due_at(action.due, now, account_row.timezone, self._playbook().working_calendar)
+            params["due_at"] = due.isoformat()
+        return params
+
+    def _party_changed(self, row: InboxRow) -> str:
+        """A contact or company changed: whatever waits for its data is tried again."""
+        with self._db.read() as conn:
+            deal_ids = facts.linked_deals(conn, row.account, _PARTY_EVENTS[row.kind], row.entity_id)
+            waiting = {effect.deal_id for effect in outbox.held_of(conn, row.account, deal_ids)}
+        for deal_id in sorted(filter(None, waiting)):
+            self.read_deal(row.account, deal_id)
+        return "" if waiting else "ни один документ не ждёт этих данных"
+
+    def _deal_gone(self, account: str, deal_id: str) -> str:
+        now = self._clock.now()
+        with self._db.begin() as conn:
+            facts.mark_deleted(conn, account, deal_id, now)
+            for effect in outbox.held_of(conn, account, [deal_id]):
+                outbox.cancel(conn, effect.id, "сделка удалена", now)
+        return ""
+
+
+def _subject(kind: EventKind) -> str:
+    return _PARTY_EVENTS.get(kind, "deal")
+
+
+def _named(move: StageChange, directory: Directory) -> Move:
+    target = directory.stage(move.to_pipeline_id, move.to_stage_id)
+    origin = (
+        directory.stage(move.from_pipeline_id, move.from_stage_id)
+        if move.from_pipeline_id and move.from_stage_id
+        else None
+    )
+    pipeline = directory.pipelines.get(move.to_pipeline_id)
+    return Move(
+        pipeline_name=pipeline.name if pipeline else "",
+        stage_name=target.name if target else "",
+        outcome=target.outcome if target else None,
+        from_stage_name=origin.name if origin else None,
+        is_creation=move.from_stage_id is None,
+    )
+
+
+def _variables(card: DealCard, directory: Directory) -> Mapping[str, object]:
+    deal = card.deal
+    pipeline = directory.pipelines.get(deal.pipeline_id)
+    stage = directory.stage(deal.pipeline_id, deal.stage_id)
+    reason = directory.loss_reasons.get(deal.loss_reason_id or "")
+    return facts_of(
+        card,
+        pipeline_name=pipeline.name if pipeline else "",
+        stage_name=stage.name if stage else "",
+        loss_reason_name=reason.name if reason else None,
+        responsible=directory.users.get(deal.responsible_id or ""),
+    )
+
+
+def _digest(rule_name: str) -> str:
+    return hashlib.sha256(rule_name.encode()).hexdigest()[:12]
