@@ -1,4 +1,4 @@
-"""Pipelines, people and loss reasons of each account: read from the CRM, kept in the store, refreshed in time."""
+"""Pipelines, people and loss reasons of each account: read from the CRM, kept in the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connector.store.database import Database
 from connector.store.facts import AccountRow, Directory
 
 #: A directory younger than this is not read again for a stage that it lacks: the stage is gone for good.
-FRESH = timedelta(minutes=5)
+FRESH = timedelta(seconds=30)
 
 
 class Directories:
@@ -27,8 +27,8 @@ class Directories:
         self._crms = crms
         self._clock = clock
 
-    def refresh(self, account: str) -> AccountRow:
-        """Read the account and its directories from the CRM. From the first time on, moves start rules.
+    def refresh(self, account: str) -> None:
+        """Read the account and its directories from the CRM.
 
         Raises CrmError or RetryLater.
         """
@@ -37,20 +37,24 @@ class Directories:
         pipelines, people, reasons = client.pipelines(), client.users(), client.loss_reasons()
         now = self._clock.now()
         with self._db.begin() as conn:
-            row = facts.greet_account(conn, account, self._crms[account], info, now)
+            facts.ensure_account(conn, account, self._crms[account], now)
+            facts.save_account_info(conn, account, info)
             facts.save_directory(conn, account, pipelines, people, reasons, now)
-        return row
+
+    def ensure(self, account: str) -> None:
+        """Make the account known without asking its CRM: from now on, moves start rules."""
+        with self._db.begin() as conn:
+            facts.ensure_account(conn, account, self._crms[account], self._clock.now())
 
     def of(self, account: str) -> tuple[Directory, AccountRow]:
         """The directory and the account's row; read from the CRM when they were never read."""
         with self._db.read() as conn:
             row = facts.account_row(conn, account)
             directory = facts.directory(conn, account)
-        if row is None or row.directory_read_at is None:
-            row = self.refresh(account)
-            with self._db.read() as conn:
-                directory = facts.directory(conn, account)
-        return directory, row
+        if row is not None and row.directory_read_at is not None:
+            return directory, row
+        self.refresh(account)
+        return self.of(account)
 
     def covering(
         self, account: str, deal: Deal, history: Sequence[StageChange]

@@ -142,6 +142,7 @@ class Intake:
             for decision in decisions:
                 self._decide(conn, deal, decision, account_row, directory)
             for effect in held:
+                outbox.put_back(conn, effect.id, self._clock.now())
                 self._enqueue_effect(conn, account, effect.id, effect.run_id)
         return ""
 
@@ -216,7 +217,7 @@ class Intake:
         )
 
     def _params(self, action: Action, account_row: AccountRow, now: datetime) -> dict[str, Any]:
-        """An action's settings as they are now: a later change of the playbook does not touch what was decided."""
+        """An action's settings as they are now: a later edit of the playbook touches nothing decided."""
         params: dict[str, Any] = action.model_dump(mode="json")
         if isinstance(action, TaskAction):
             due = due_at(action.due, now, account_row.timezone, self._playbook().working_calendar)

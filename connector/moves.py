@@ -1,9 +1,9 @@
 """Which moves of a deal are new: our own memory and the CRM's history, brought together. Pure.
 
-A CRM's history may lag behind the deal itself, and it may never show a move at all (Bitrix24 after a change of
-funnel). So a stage that no history explains becomes a move «seen» by us, and takes over the CRM's identity of
-that move when the history shows it later. Read the history first and the deal after it: then the deal is the
-newer of the two, and a missing last move is the only difference that can appear.
+A CRM's history may lag behind the deal itself, and it may never show a move at all (Bitrix24 after a change
+of funnel). So a stage that no history explains becomes a move «seen» by us, and takes over the CRM's identity
+of that move when the history shows it later. Read the history first and the deal after it: then the deal is
+the newer of the two, and a missing last move is the only difference that can appear.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def in_order(changes: Iterable[StageChange]) -> list[StageChange]:
 def entry_ordinal(history: Sequence[StageChange], move: StageChange) -> int:
     """Which entry of the deal into the stage of `move` this is, counted from 1.
 
-    `history` is in order and holds `move`. Entries that follow the one before within `BOUNCE` are the same entry.
+    `history` is in order and holds `move`. An entry within `BOUNCE` of the one before is the same entry.
     """
     ordinal = 0
     previous = None

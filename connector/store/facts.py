@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
@@ -47,6 +48,24 @@ class AccountRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DealRow:
+    """A deal as we last saw it. `read_at`: the moment before that reading began."""
+
+    deal_id: str
+    name: str
+    pipeline_id: str
+    stage_id: str
+    outcome: Outcome
+    amount: Decimal | None
+    currency: str
+    responsible_id: str | None
+    updated_at: datetime
+    is_deleted: bool
+    is_service: bool
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """Pipelines, people and loss reasons by their ids, as last read from the CRM."""
 
@@ -65,15 +84,21 @@ def account_row(conn: Connection, account: str) -> AccountRow | None:
     return AccountRow(**row._mapping) if row else None
 
 
-def greet_account(conn: Connection, account: str, crm: str, info: AccountInfo, now: datetime) -> AccountRow:
-    """Write down what the CRM says of itself; from the first time on, moves start rules."""
-    values = {"crm_account_id": info.account_id, "timezone": info.timezone, "currency": info.currency}
-    row = {"account": account, "crm": crm, "live_since": now, **values}
-    if insert_new(conn, accounts, row, returning="account") is None:
-        conn.execute(update(accounts).where(accounts.c.account == account).values(**values))
-    found = account_row(conn, account)
-    assert found is not None
-    return found
+def ensure_account(conn: Connection, account: str, crm: str, now: datetime) -> None:
+    """Make the account known; moves from this second on start rules. A known one stays as it is."""
+    live_since = now.replace(microsecond=0)  # CRMs give whole seconds
+    insert_new(
+        conn, accounts, {"account": account, "crm": crm, "live_since": live_since}, returning="account"
+    )
+
+
+def save_account_info(conn: Connection, account: str, info: AccountInfo) -> None:
+    """Write down what the CRM says of itself."""
+    conn.execute(
+        update(accounts)
+        .where(accounts.c.account == account)
+        .values(crm_account_id=info.account_id, timezone=info.timezone, currency=info.currency)
+    )
 
 
 def set_reconciled(conn: Connection, account: str, until: datetime) -> None:
@@ -146,10 +171,14 @@ def directory(conn: Connection, account: str) -> Directory:
     )
 
 
-def save_deals(conn: Connection, found: Iterable[Deal], *, read_at: datetime) -> None:
-    """Store deals as the CRM shows them now. `read_at` is the moment before the reading began."""
-    rows = [_deal_row(deal, read_at) for deal in found]
-    upsert(conn, deals, rows)
+def save_deals(conn: Connection, found: Sequence[Deal], *, read_at: datetime, overwrite: bool = True) -> None:
+    """Store deals as the CRM shows them now. `read_at` is the moment before the reading began.
+
+    With `overwrite` False a deal that is known stays as it is: what we have is newer.
+    """
+    rows = [_new_deal_row(deal, read_at) for deal in found]
+    keep = () if overwrite else [column.name for column in deals.c]
+    upsert(conn, deals, rows, keep=keep)
 
 
 def save_links(conn: Connection, deal: Deal) -> None:
@@ -171,11 +200,15 @@ def linked_deals(conn: Connection, account: str, entity: str, entity_id: str) ->
     return [row.deal_id for row in conn.execute(statement)]
 
 
-def deal_row(conn: Connection, account: str, deal_id: str) -> Any | None:
-    """The stored deal as a row of `deals`, or None."""
-    return conn.execute(
-        select(deals).where(deals.c.account == account, deals.c.deal_id == deal_id)
-    ).one_or_none()
+def deal_row(conn: Connection, account: str, deal_id: str) -> DealRow | None:
+    """The stored deal, or None."""
+    return deal_rows(conn, account, [deal_id]).get(deal_id)
+
+
+def deal_rows(conn: Connection, account: str, deal_ids: Sequence[str]) -> dict[str, DealRow]:
+    """The stored deals among these, by id."""
+    statement = select(deals).where(deals.c.account == account, deals.c.deal_id.in_(deal_ids))
+    return {row.deal_id: _deal(row) for row in conn.execute(statement)}
 
 
 def mark_deleted(conn: Connection, account: str, deal_id: str, now: datetime) -> None:
@@ -254,6 +287,23 @@ def confirm_seen(conn: Connection, account: str, seen: StageChange, confirmed: S
     )
 
 
+def _deal(row: Any) -> DealRow:
+    return DealRow(
+        deal_id=row.deal_id,
+        name=row.name,
+        pipeline_id=row.pipeline_id,
+        stage_id=row.stage_id,
+        outcome=Outcome(row.outcome),
+        amount=row.amount,
+        currency=row.currency,
+        responsible_id=row.responsible_id,
+        updated_at=row.updated_at,
+        is_deleted=row.is_deleted,
+        is_service=row.is_service,
+        read_at=row.read_at,
+    )
+
+
 def _change(row: Any) -> StageChange:
     return StageChange(
         event_id=row.event_id,
@@ -267,7 +317,7 @@ def _change(row: Any) -> StageChange:
     )
 
 
-def _deal_row(deal: Deal, read_at: datetime) -> dict[str, Any]:
+def _new_deal_row(deal: Deal, read_at: datetime) -> dict[str, Any]:
     return {
         "account": deal.account,
         "deal_id": deal.id,

@@ -159,9 +159,17 @@ def finish(conn: Connection, effect_id: int, result: Mapping[str, Any], now: dat
 
 
 def hold(
-    conn: Connection, effect_id: int, reason: str, missing: Sequence[MissingField], now: datetime
+    conn: Connection,
+    effect_id: int,
+    reason: str,
+    missing: Sequence[MissingField],
+    ask_key: str | None,
+    now: datetime,
 ) -> None:
-    """Nothing left the house: the attempt is uncounted, so that the next one needs no search for traces."""
+    """Nothing left the house: the attempt is uncounted, so that the next one needs no search for traces.
+
+    `ask_key`: the effect that asked a person for the missing data.
+    """
     conn.execute(
         update(outbox)
         .where(outbox.c.id == effect_id)
@@ -169,6 +177,7 @@ def hold(
             status="held",
             held_reason=reason,
             missing=[[field.name, field.where] for field in missing],
+            result={"ask_key": ask_key} if ask_key else None,
             attempts=outbox.c.attempts - 1,
             updated_at=now,
         )

@@ -1,0 +1,35 @@
+"""Tasks for people: those that a rule gives, and our own about what is held or has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from connector.actions.base import Tools, search_from
+from connector.store import outbox
+from connector.store.outbox import Effect
+
+
+def give_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
+    """Give the deal's responsible user a task. params: text, due_at (ISO 8601)."""
+    card = tools.card(effect)
+    task_id = tools.client.add_task(
+        card.deal.id,
+        effect.params["text"],
+        responsible_id=card.deal.responsible_id,
+        due_at=datetime.fromisoformat(effect.params["due_at"]),
+        may_exist=effect.may_exist,
+        since=search_from(effect),
+    )
+    return {"task_id": task_id}
+
+
+def close_ask(effect: Effect, tools: Tools) -> Mapping[str, Any]:
+    """Close the task that asked for data: they are there now. params: ask_key."""
+    with tools.db.read() as conn:
+        ask = outbox.by_key(conn, effect.account, effect.params["ask_key"])
+    if ask is None or "task_id" not in ask.result:
+        return {}
+    tools.client.complete_task(ask.result["task_id"], "Данные заполнены, документ ушёл.")
+    return {"task_id": ask.result["task_id"]}

@@ -1,0 +1,193 @@
+"""The outbox at work: runs one effect, and says aloud when it waits for data or has failed for good.
+
+Effects of one firing of a rule run in their order; different firings do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from connector.actions.base import Tools
+from connector.actions.table import ACTIONS, INTERNAL_ACTIONS
+from connector.clock import Clock
+from connector.errors import ConnectorError, HeldError, MissingField
+from connector.store import outbox
+from connector.store.database import Database
+from connector.store.jobs import Job, JobQueue
+from connector.store.outbox import Effect
+
+log = logging.getLogger(__name__)
+
+#: When a task about missing data or a failure is due. The deal waits for it, so: today.
+ASK_DUE = timedelta(hours=2)
+
+
+class Effects:
+    """Job handler for effects. `tools` gives an account's tools for one effect."""
+
+    def __init__(
+        self, db: Database, queue: JobQueue, tools: Callable[[str], Tools], clock: Clock, base_url: str
+    ) -> None:
+        self._db = db
+        self._queue = queue
+        self._tools = tools
+        self._clock = clock
+        self._base_url = base_url
+
+    def handle(self, job: Job) -> None:
+        """Run one effect. Raises what the action raised when it may be tried again."""
+        with self._db.begin() as conn:
+            effect = outbox.find(conn, job.args["effect_id"])
+            if effect is None or effect.status in ("done", "dead", "cancelled"):
+                return
+            outbox.start_attempt(conn, effect.id, self._clock.now())
+        effect = replace(effect, attempts=effect.attempts + 1)
+        try:
+            result = ACTIONS[effect.action](effect, self._tools(effect.account))
+        except HeldError as error:
+            self._hold(effect, error)
+            return
+        except ConnectorError as error:
+            with self._db.begin() as conn:
+                outbox.put_back(conn, effect.id, self._clock.now(), str(error))
+            raise
+        with self._db.begin() as conn:
+            outbox.finish(conn, effect.id, dict(result), self._clock.now())
+            self._release_followers(conn, effect)
+            self._close_answered_asks(conn, effect)
+        log.info(
+            "effect done",
+            extra={
+                "action": "effect_done",
+                "account": effect.account,
+                "effect": effect.id,
+                "kind": effect.action,
+            },
+        )
+
+    def on_dead(self, job: Job, error: str) -> None:
+        """The last attempt failed: the row says so, and the responsible user gets a task about it."""
+        now = self._clock.now()
+        with self._db.begin() as conn:
+            effect = outbox.find(conn, job.args["effect_id"])
+            if effect is None or effect.status == "done":
+                return
+            outbox.bury(conn, effect.id, error, now)
+            if effect.action in INTERNAL_ACTIONS or effect.deal_id is None:
+                return
+            page = f"{self._base_url}/deals/{effect.account}/{effect.deal_id}"
+            text = (
+                f"Не удалось: {describe(effect)}. Причина: {error[:500]}. "
+                f"Исправьте её и нажмите «Повторить»: {page}"
+            )
+            self._add_task(conn, effect, f"alarm:{effect.key}:{effect.attempts}", "alarm", text)
+
+    def repeat(self, effect_id: int) -> bool:
+        """Put a dead or held effect back to work; False when it is neither."""
+        with self._db.begin() as conn:
+            effect = outbox.find(conn, effect_id)
+            if effect is None or effect.status not in ("dead", "held"):
+                return False
+            outbox.put_back(conn, effect.id, self._clock.now())
+            self._enqueue(conn, effect)
+        return True
+
+    def _hold(self, effect: Effect, error: HeldError) -> None:
+        now = self._clock.now()
+        with self._db.begin() as conn:
+            ask_key = self._ask(conn, effect, error.missing) if error.missing else None
+            outbox.hold(conn, effect.id, error.reason, error.missing, ask_key, now)
+            self._close_answered_asks(conn, effect)
+
+    def _ask(self, conn: Connection, effect: Effect, missing: tuple[MissingField, ...]) -> str:
+        """One task for one set of missing data of a deal, however many effects wait for it; its key."""
+        stem = f"ask:{effect.deal_id}:{_digest(sorted(field.name for field in missing))}"
+        asked = outbox.with_key_prefix(conn, effect.account, f"{stem}:")
+        closed = {e.params["ask_key"] for e in outbox.with_key_prefix(conn, effect.account, f"close:{stem}:")}
+        still_open = [ask.key for ask in asked if ask.key not in closed]
+        if still_open:
+            return still_open[-1]
+        key = f"{stem}:{len(asked) + 1}"
+        fields = "\n".join(f"• {field.name}: {field.where}" for field in missing)
+        text = f"Не хватает данных: {describe(effect)}.\n{fields}\nЗаполните, и всё уйдёт само."
+        self._add_task(conn, effect, key, "ask", text)
+        return key
+
+    def _close_answered_asks(self, conn: Connection, effect: Effect) -> None:
+        """Close each task about missing data of this deal that no held effect refers to any more."""
+        if effect.deal_id is None or effect.action in INTERNAL_ACTIONS:
+            return
+        needed = {e.result.get("ask_key") for e in outbox.held_of(conn, effect.account, [effect.deal_id])}
+        for ask in outbox.with_key_prefix(conn, effect.account, f"ask:{effect.deal_id}:"):
+            if ask.key in needed:
+                continue
+            close_id = outbox.add(
+                conn,
+                account=effect.account,
+                key=f"close:{ask.key}",
+                rule=ask.rule,
+                action="close_ask",
+                params={"ask_key": ask.key},
+                deal_id=effect.deal_id,
+                now=self._clock.now(),
+            )
+            if close_id is not None:
+                self._enqueue_id(conn, effect.account, close_id, f"{effect.account}:{ask.key}")
+
+    def _release_followers(self, conn: Connection, effect: Effect) -> None:
+        """Effects of the same firing that were held for want of this one are tried again."""
+        if effect.run_id is None:
+            return
+        for other in outbox.of_run(conn, effect.run_id):
+            if other.status == "held" and other.position > effect.position:
+                outbox.put_back(conn, other.id, self._clock.now())
+                self._enqueue(conn, other)
+
+    def _add_task(self, conn: Connection, effect: Effect, key: str, action: str, text: str) -> None:
+        now = self._clock.now()
+        task_id = outbox.add(
+            conn,
+            account=effect.account,
+            key=key,
+            rule=effect.rule,
+            action=action,
+            params={"text": text, "due_at": (now + ASK_DUE).isoformat()},
+            deal_id=effect.deal_id,
+            now=now,
+        )
+        if task_id is not None:
+            self._enqueue_id(conn, effect.account, task_id, f"{effect.account}:{key}")
+
+    def _enqueue(self, conn: Connection, effect: Effect) -> None:
+        self._enqueue_id(conn, effect.account, effect.id, f"{effect.account}:run:{effect.run_id}")
+
+    def _enqueue_id(self, conn: Connection, account: str, effect_id: int, order_key: str) -> None:
+        self._queue.enqueue(
+            conn, "effect", {"effect_id": effect_id}, account=account, order_key=order_key[:160]
+        )
+
+
+def describe(effect: Effect) -> str:
+    """What the effect does, in Russian, for people: «письмо «after_meeting»»."""
+    params = effect.params
+    match effect.action:
+        case "document":
+            return f"документ «{params['kind']}»"
+        case "send":
+            return f"письмо «{params['message']}»"
+        case "task" | "ask" | "alarm":
+            return f"задача «{params['text'].splitlines()[0]}»"
+        case "note":
+            return f"примечание «{params['text'].splitlines()[0]}»"
+        case _:
+            return "закрыть задачу о недостающих данных"
+
+
+def _digest(names: list[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
