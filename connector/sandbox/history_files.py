@@ -1,0 +1,270 @@
+"""A folder in the history format: written from a `History`, read into one.
+
+Every bad cell is reported as `file:line`, all together, in a `ConfigError`. Knows nothing of portals.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, get_type_hints
+from zoneinfo import ZoneInfo
+
+from connector.errors import ConfigError, Problem
+from connector.sandbox.history_tables import TABLES, History, HistoryAccount
+
+#: More problems than this help nobody: reading stops.
+MAX_PROBLEMS = 50
+#: Tables without which there is nothing to show; the others may be missing.
+REQUIRED = ("managers", "stages", "deals", "transitions")
+
+_BOOLS = {
+    "1": True,
+    "true": True,
+    "t": True,
+    "yes": True,
+    "0": False,
+    "false": False,
+    "f": False,
+    "no": False,
+}
+_ALLOWED = {
+    ("calls", "direction"): ("in", "out"),
+    ("messages", "direction"): ("in", "out"),
+    ("meetings", "status"): ("held", "cancelled", "planned"),
+    ("invoices", "status"): ("issued", "paid", "cancelled"),
+    ("stages", "kind"): ("open", "won", "lost"),
+}
+
+
+def write_history(history: History, folder: Path) -> None:
+    """Write `account.json` and one CSV a table; the folder is made when missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    account = history.account
+    document = {
+        "tz": account.tz,
+        "as_of_utc": _cell(account.as_of_utc),
+        "last_day": _cell(account.last_day),
+        "period_from": _cell(account.period_from),
+        "period_to": _cell(account.period_to),
+        "work_start_hour": account.work_start_hour,
+        "work_end_hour": account.work_end_hour,
+        "work_weekdays": list(account.work_weekdays),
+        "currency": account.currency,
+        "revenue_goal": float(account.revenue_goal),
+        "pipelines": {str(key): name for key, name in account.pipelines.items()},
+    }
+    (folder / "account.json").write_text(
+        json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
+    for table, row_type in TABLES.items():
+        with (folder / f"{table}.csv").open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(row_type._fields)
+            writer.writerows([_cell(value) for value in row] for row in getattr(history, table))
+
+
+def read_history(folder: Path) -> History:
+    """The history in `folder`. Raises ConfigError that names every bad cell as `file:line`."""
+    problems: list[Problem] = []
+    account = _read_account(folder, problems)
+    if account is None:
+        raise ConfigError(problems)
+    history = History(account)
+    for table in TABLES:
+        getattr(history, table).extend(_read_table(folder, table, problems))
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    if not problems:
+        problems.extend(_dangling(history))
+    if problems:
+        raise ConfigError(problems[:MAX_PROBLEMS])
+    return history
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def _read_account(folder: Path, problems: list[Problem]) -> HistoryAccount | None:
+    path = folder / "account.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        problems.append(Problem(str(path), "нет такого файла: это не папка с историей"))
+        return None
+    except (OSError, ValueError) as error:
+        problems.append(Problem(str(path), f"не читается: {error}"))
+        return None
+    try:
+        ZoneInfo(document["tz"])
+        return HistoryAccount(
+            tz=document["tz"],
+            as_of_utc=_moment(document["as_of_utc"]),
+            last_day=_day(document["last_day"]),
+            period_from=_day(document["period_from"]),
+            period_to=_day(document["period_to"]),
+            work_start_hour=int(document.get("work_start_hour", 9)),
+            work_end_hour=int(document.get("work_end_hour", 18)),
+            work_weekdays=tuple(int(day) for day in document.get("work_weekdays", (1, 2, 3, 4, 5))),
+            currency=document.get("currency", "RUB"),
+            revenue_goal=Decimal(str(document.get("revenue_goal") or 0)),
+            pipelines={int(key): str(name) for key, name in document.get("pipelines", {}).items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        problems.append(Problem(str(path), f"нет поля или в нём не то: {error}"))
+        return None
+
+
+def _read_table(folder: Path, table: str, problems: list[Problem]) -> Iterator[Any]:
+    path = folder / f"{table}.csv"
+    row_type = TABLES[table]
+    if not path.is_file():
+        if (folder / f"{table}.parquet").is_file():
+            problems.append(Problem(str(folder / f"{table}.parquet"), "песочница читает только CSV"))
+        elif table in REQUIRED:
+            problems.append(Problem(str(path), "нет такого файла"))
+        return
+    with path.open(encoding="utf-8-sig", newline="") as source:
+        reader = csv.reader(source)
+        header = next(reader, [])
+        missing = [name for name in row_type._fields if name not in header]
+        if missing:
+            problems.append(Problem(f"{path}:1", f"нет колонок: {', '.join(missing)}"))
+            return
+        # (place in the file, reader of the cell) in the order of the tuple's fields.
+        plan = [(header.index(name), convert) for name, convert in _converters(table)]
+        width = len(header)
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != width:
+                problems.append(
+                    Problem(f"{path}:{reader.line_num}", f"колонок {len(cells)}, а должно быть {width}")
+                )
+            else:
+                try:
+                    yield row_type._make([convert(cells[place]) for place, convert in plan])
+                except (ValueError, InvalidOperation):
+                    problems.append(_bad_cell(path, reader.line_num, table, header, cells))
+            if len(problems) >= MAX_PROBLEMS:
+                return
+
+
+def _bad_cell(path: Path, line: int, table: str, header: list[str], cells: list[str]) -> Problem:
+    for name, convert in _converters(table):
+        text = cells[header.index(name)]
+        try:
+            convert(text)
+        except (ValueError, InvalidOperation) as error:
+            reason = str(error) if type(error) is ValueError and "[" in str(error) else "не читается"
+            shown = text if len(text) <= 60 else text[:60] + "…"
+            return Problem(f"{path}:{line}", f"{name}: {shown!r} {reason}".strip())
+    return Problem(f"{path}:{line}", "строка не читается")
+
+
+def _converters(table: str) -> list[tuple[str, Callable[[str], Any]]]:
+    """(column, reader of its cell) for every field of the table's tuple."""
+    hints = get_type_hints(TABLES[table])
+    plan: list[tuple[str, Callable[[str], Any]]] = []
+    for name in TABLES[table]._fields:
+        allowed = _ALLOWED.get((table, name))
+        plan.append((name, _one_of(allowed) if allowed else _READERS[hints[name]]))
+    return plan
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"не из [{', '.join(allowed)}]")
+        return text
+
+    return read
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _day(text: str) -> date:
+    # A month of the plans may be written as 2026-11.
+    return date.fromisoformat(text + "-01" if len(text) == 7 else text)
+
+
+def _bool(text: str) -> bool:
+    try:
+        return _BOOLS[text.lower()]
+    except KeyError:
+        raise ValueError("не из [0, 1]") from None
+
+
+def _int(text: str) -> int:
+    # Tables saved by a data frame carry a whole number beside empty cells as 17.0.
+    return int(text[:-2] if text.endswith(".0") else text)
+
+
+def _money(text: str) -> Decimal:
+    value = Decimal(text)
+    if not value.is_finite():
+        raise ValueError("не [число]")
+    return value
+
+
+def _optional(convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: convert(text) if text else None
+
+
+_READERS: dict[Any, Callable[[str], Any]] = {
+    int: _int,
+    int | None: _optional(_int),
+    str: str,
+    str | None: lambda text: text.removesuffix(".0") or None,
+    bool: _bool,
+    Decimal: _money,
+    Decimal | None: _optional(_money),
+    datetime: _moment,
+    datetime | None: _optional(_moment),
+    date: _day,
+    date | None: _optional(_day),
+}
+
+
+def _dangling(history: History) -> Iterator[Problem]:
+    """Rows that point at what no table holds. Lines are counted as written: one row a line."""
+    stages = {(row.pipeline_id, row.stage_id) for row in history.stages}
+    managers = {row.manager_id for row in history.managers}
+    reasons = {row.loss_reason_id for row in history.loss_reasons}
+    deals: set[int] = set()
+    for line, deal in enumerate(history.deals, 2):
+        place = f"deals.csv:{line}"
+        if deal.deal_id in deals:
+            yield Problem(place, f"deal_id {deal.deal_id} уже был выше")
+        deals.add(deal.deal_id)
+        if (deal.pipeline_id, deal.stage_id) not in stages:
+            yield Problem(place, f"нет этапа {deal.stage_id} воронки {deal.pipeline_id}")
+        if deal.manager_id is not None and deal.manager_id not in managers:
+            yield Problem(place, f"нет менеджера {deal.manager_id}")
+        if deal.loss_reason_id is not None and deal.loss_reason_id not in reasons:
+            yield Problem(place, f"нет причины отказа {deal.loss_reason_id}")
+    for line, move in enumerate(history.transitions, 2):
+        if move.deal_id not in deals:
+            yield Problem(f"transitions.csv:{line}", f"нет сделки {move.deal_id}")
+        if (move.pipeline_id, move.to_stage_id) not in stages:
+            yield Problem(
+                f"transitions.csv:{line}", f"нет этапа {move.to_stage_id} воронки {move.pipeline_id}"
+            )
+    for table in ("calls", "messages", "meetings", "tasks", "invoices"):
+        for line, row in enumerate(getattr(history, table), 2):
+            if row.deal_id not in deals:
+                yield Problem(f"{table}.csv:{line}", f"нет сделки {row.deal_id}")
