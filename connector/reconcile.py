@@ -44,7 +44,7 @@ class Reconcile:
         self._clock = clock
 
     def run(self, account: str) -> Reconciled:
-        """Compare the deals changed since the last run. Raises CrmError or RetryLater; nothing is lost then."""
+        """Compare the deals changed since the last run. Raises CrmError or RetryLater, and loses nothing."""
         started = self._clock.now()
         with self._db.read() as conn:
             row = facts.account_row(conn, account)

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from connector.domain import (
     SERVICE_TAG,
@@ -209,6 +209,12 @@ def deal_rows(conn: Connection, account: str, deal_ids: Sequence[str]) -> dict[s
     """The stored deals among these, by id."""
     statement = select(deals).where(deals.c.account == account, deals.c.deal_id.in_(deal_ids))
     return {row.deal_id: _deal(row) for row in conn.execute(statement)}
+
+
+def count_deals(conn: Connection, account: str) -> int:
+    """How many deals we know, deleted ones left out."""
+    statement = select(func.count()).where(deals.c.account == account, deals.c.is_deleted.is_(False))
+    return int(conn.execute(statement).scalar_one())
 
 
 def mark_deleted(conn: Connection, account: str, deal_id: str, now: datetime) -> None:

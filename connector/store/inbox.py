@@ -118,6 +118,17 @@ def counts(conn: Connection, account: str) -> dict[str, int]:
     return {row.status: row.number for row in conn.execute(statement)}
 
 
+def last_received_at(conn: Connection, account: str) -> datetime | None:
+    """When the account's CRM last called us; None when it never did."""
+    statement = (
+        select(inbox.c.received_at)
+        .where(inbox.c.account == account, inbox.c.source == "webhook")
+        .order_by(inbox.c.received_at.desc())
+        .limit(1)
+    )
+    return conn.execute(statement).scalar_one_or_none()
+
+
 def refused(conn: Connection, since: date) -> list[tuple[str, str, int]]:
     """(account, reason, count) of refused hooks since a day."""
     statement = (

@@ -1,0 +1,75 @@
+"""How the connector is doing, account by account: for `connector status` and the overview page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from connector.clock import Clock
+from connector.config import Config
+from connector.store import facts, inbox, outbox
+from connector.store.database import Database
+from connector.store.facts import AccountRow
+from connector.store.jobs import Counts, JobQueue
+from connector.store.outbox import Effect
+
+#: Refused hooks are shown for this long.
+REFUSED_FOR = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """One account. `row` is None before the first contact with its CRM."""
+
+    name: str
+    crm: str
+    row: AccountRow | None
+    deals: int
+    last_event_at: datetime | None
+    events: Mapping[str, int]
+    effects: Mapping[str, int]
+    jobs: Counts
+    last_errors: Sequence[str]
+    held: Sequence[Effect]
+    dead: Sequence[Effect]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All accounts, and what the receiver refused: (account, reason, count)."""
+
+    accounts: tuple[AccountStatus, ...]
+    refused: tuple[tuple[str, str, int], ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether no effect has failed for good."""
+        return not any(account.dead for account in self.accounts)
+
+
+def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Status:
+    """The present state of the store."""
+    found = []
+    for account in config.accounts:
+        jobs = queue.counts(account.name)
+        with db.read() as conn:
+            waiting = [e for e in outbox.with_status(conn, "ready", account.name, limit=50) if e.error]
+            found.append(
+                AccountStatus(
+                    name=account.name,
+                    crm=account.crm,
+                    row=facts.account_row(conn, account.name),
+                    deals=facts.count_deals(conn, account.name),
+                    last_event_at=inbox.last_received_at(conn, account.name),
+                    events=inbox.counts(conn, account.name),
+                    effects=outbox.counts(conn, account.name),
+                    jobs=jobs,
+                    last_errors=tuple(dict.fromkeys(e.error or "" for e in waiting))[:5],
+                    held=outbox.with_status(conn, "held", account.name, limit=50),
+                    dead=outbox.with_status(conn, "dead", account.name, limit=50),
+                )
+            )
+    with db.read() as conn:
+        refused = inbox.refused(conn, (clock.now() - REFUSED_FOR).date())
+    return Status(tuple(found), tuple(refused))
