@@ -191,6 +191,7 @@ timers = _table(
     Column("account", String(64), nullable=False),
     Column("deal_id", String(64)),
     Column("due", UtcDateTime, nullable=False, index=True),
+    Column("queue", String(16), nullable=False),
     Column("task", String(48), nullable=False),
     Column("args", JSON, nullable=False),
     Column("order_key", String(160)),
@@ -214,11 +215,26 @@ schedules = Table(
     Column("name", String(120), primary_key=True),
     Column("cron", String(120), nullable=False),
     Column("timezone", String(64), nullable=False),
+    Column("queue", String(16), nullable=False),
     Column("task", String(48), nullable=False),
     Column("args", JSON, nullable=False),
     # A slot older than this is recorded as skipped instead of run late.
     Column("late_limit_s", Integer, nullable=False),
     Column("next_run_at", UtcDateTime, nullable=False),
+)
+
+#: Who is alive: a worker writes its row with every extension of its leases. Nothing is decided by it.
+workers = Table(
+    "workers",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("queues", String(255), nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
 )
 
 # Facts ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,138 @@
+"""Shared fixtures: a clock that stands, both databases fresh for each test, and no settings from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from connector.clock import FixedClock
+from connector.store.database import Database
+from sqlalchemy import make_url
+
+#: A Tuesday, noon in Moscow.
+NOON = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+SETTINGS = (
+    "ACCOUNT",
+    "ADMIN_PASSWORD",
+    "APPLICATION_TOKEN",
+    "BASE_URL",
+    "CRM",
+    "CRM_TOKEN",
+    "CRM_URL",
+    "DATABASE_URL",
+    "HOOK_SECRET",
+    "LOG_LEVEL",
+    "MAIL_FROM",
+    "RENDER_WORKERS",
+    "SMTP_HOST",
+    "SMTP_PASSWORD",
+    "SMTP_PORT",
+    "SMTP_SECURITY",
+    "SMTP_USER",
+    "TEMPLATES_DIR",
+    "VAR_DIR",
+    "WEB_HOST",
+    "WEB_PORT",
+    "WORKER_THREADS",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_ambient_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our variables of the person's own shell must not reach a test."""
+    ours = re.compile(rf"([A-Z0-9_]+__)?({'|'.join(SETTINGS)})")
+    for name in list(os.environ):
+        if ours.fullmatch(name):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NOON)
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("store") / "template.db"
+    db = Database(f"sqlite:///{file}")
+    db.upgrade()
+    db.close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> str:
+    """The address of a server on which databases may be made; set TEST_POSTGRES_URL to use another one."""
+    url = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        shown = make_url(url).render_as_string(hide_password=True)
+        pytest.skip(f"no PostgreSQL server answers at {shown} (TEST_POSTGRES_URL names another)")
+    return url
+
+
+def _execute(server: str, statement: str) -> None:
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(statement)
+
+
+def _fresh_postgres(server: str, template: str = "template0") -> Iterator[str]:
+    name = f"connector_test_{uuid.uuid4().hex[:12]}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(_postgres_server: str) -> Iterator[str]:
+    for url in _fresh_postgres(_postgres_server):
+        db = Database(url)
+        db.upgrade()
+        db.close()
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def empty_postgres_url(_postgres_server: str) -> Iterator[str]:
+    """The address of a fresh PostgreSQL database without tables."""
+    yield from _fresh_postgres(_postgres_server)
+
+
+@pytest.fixture
+def postgres_url(_postgres_server: str, _postgres_template: str) -> Iterator[str]:
+    """The address of a fresh PostgreSQL database with all tables; skips when no server answers."""
+    yield from _fresh_postgres(_postgres_server, _postgres_template)
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """The address of a fresh SQLite database with all tables."""
+    file = tmp_path / "connector.db"
+    shutil.copyfile(_sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a fresh database with all tables, on each of the two in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    """A fresh database with all tables, on each of the two in turn."""
+    database = Database(database_url)
+    yield database
+    database.close()
