@@ -73,7 +73,7 @@ def sync(conn: Connection, account: str, wanted: Sequence[Schedule], now: dateti
 
 
 def tick(db: Database, queue: JobQueue, now: datetime) -> int:
-    """How many jobs were enqueued for slots due at `now`; args get `"slot"`, the planned moment (ISO, UTC)."""
+    """How many jobs were enqueued for slots due at `now`; args get `"slot"`, the planned moment in ISO."""
     enqueued = 0
     for _ in range(MAX_SLOTS_PER_TICK):
         with db.read() as conn:
