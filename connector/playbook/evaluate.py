@@ -1,0 +1,130 @@
+"""Which rules a move concerns, and what each of them says about it. Pure: no clock, no store, no CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from connector.domain import Outcome
+from connector.playbook.condition import ConditionError, Trace, compile_condition, holds
+from connector.playbook.facts import CONDITION_VARIABLES, facts_of
+from connector.playbook.language import BadCondition
+from connector.playbook.model import OUTCOMES, Playbook, Rule, Trigger
+from connector.playbook.words import fold, same
+
+__all__ = [
+    "CONDITION_VARIABLES",
+    "Evaluation",
+    "Move",
+    "candidates",
+    "evaluate",
+    "facts_of",
+    "idempotency_scope",
+    "matches",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A stage change in the names that people see.
+
+    `from_stage_name` is None for the creation. `from_pipeline_name` None means the same pipeline;
+    `from_outcome` None means open.
+    """
+
+    pipeline_name: str
+    stage_name: str
+    outcome: Outcome | None
+    from_stage_name: str | None
+    is_creation: bool
+    from_pipeline_name: str | None = None
+    from_outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a rule says of a move, and all that it looked at on the way, in order; fit for JSON."""
+
+    result: Literal["match", "no_match", "error"]
+    trace: Trace = field(default_factory=list)
+
+
+def candidates(playbook: Playbook, move: Move) -> list[Rule]:
+    """The rules whose `when` the move satisfies, in the playbook's order."""
+    return [rule for rule in playbook.rules if matches(rule.when, move)]
+
+
+def matches(trigger: Trigger, move: Move, trace: Trace | None = None) -> bool:
+    """Whether the move satisfies everything that the trigger says.
+
+    A deal that is created on a stage enters it. `pipeline` is the one of the stage that is named: for
+    `leaves` the pipeline that was left, for `enters` and `created` the one that the deal is in.
+    """
+    seen: Trace = [] if trace is None else trace
+    left = move.from_pipeline_name or move.pipeline_name
+    if trigger.pipeline is not None:
+        sides = [left] if trigger.leaves else []
+        sides += [move.pipeline_name] if trigger.enters or trigger.created else []
+        fits = all(same(side, trigger.pipeline) for side in sides)
+        seen.append((f"when.pipeline: {trigger.pipeline}", fits))
+        if not fits:
+            return False
+    if trigger.created:
+        seen.append(("when.created", move.is_creation))
+        if not move.is_creation:
+            return False
+    if trigger.enters:
+        fits = _is_among(move.stage_name, move.outcome, trigger.enters)
+        seen.append((f"when.enters: {', '.join(trigger.enters)}", fits))
+        if not fits:
+            return False
+    if trigger.leaves:
+        fits = not move.is_creation and _is_among(move.from_stage_name, move.from_outcome, trigger.leaves)
+        seen.append((f"when.leaves: {', '.join(trigger.leaves)}", fits))
+        if not fits:
+            return False
+    return True
+
+
+def evaluate(rule: Rule, move: Move, facts: Mapping[str, object]) -> Evaluation:
+    """What the rule says of the move; `facts` are those of `facts_of`.
+
+    A condition that cannot be computed gives «error», whatever stands around the part that failed.
+    """
+    trace: Trace = []
+    if not matches(rule.when, move, trace):
+        return Evaluation("no_match", trace)
+    if rule.condition is None:
+        return Evaluation("match", trace)
+    try:
+        fits = holds(compile_condition(rule.condition), facts, trace)
+    except (ConditionError, BadCondition) as error:
+        trace.append(("if", f"ошибка: {error}"))
+        return Evaluation("error", trace)
+    trace.append(("if", fits))
+    return Evaluation("match" if fits else "no_match", trace)
+
+
+def idempotency_scope(rule: Rule, move_ordinal: int, local_day: date) -> str:
+    """Within what the rule acts once on a deal: a part of its effects' idempotency key.
+
+    move_ordinal: which entry of the deal into that stage this is, counted from 1; local_day: the day of the
+    move in the account's zone.
+    """
+    match rule.repeat:
+        case "once_per_deal":
+            return "deal"
+        case "every_entry":
+            return f"entry:{move_ordinal}"
+        case "once_per_day":
+            return f"day:{local_day.isoformat()}"
+
+
+def _is_among(stage: str | None, outcome: Outcome | None, words: Iterable[str]) -> bool:
+    """Whether one of the words is the stage's name or its outcome (`won`, `lost`)."""
+    return any(
+        outcome == fold(word) if fold(word) in OUTCOMES else stage is not None and same(stage, word)
+        for word in words
+    )

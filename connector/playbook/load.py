@@ -1,0 +1,251 @@
+"""Files of `templates/playbook` -> `Playbook`, or every mistake at once. Knows no CRM and no templates.
+
+Files are read in the order of their names and make one playbook however they are split.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from connector.errors import ConfigError, Problem
+from connector.playbook import source
+from connector.playbook.condition import find_mistakes
+from connector.playbook.mistakes import SECTIONS, dotted, keys_of, problems_of, unknown_key
+from connector.playbook.model import (
+    CLIENT,
+    MATERIALS,
+    RESPONSIBLE,
+    CompanyCalendar,
+    DocumentAction,
+    Entry,
+    People,
+    Person,
+    Playbook,
+    ReportSchedule,
+    Rule,
+    SendAction,
+    Target,
+    TaskAction,
+)
+from connector.playbook.source import Document, Plain
+from connector.playbook.words import fold, unknown
+
+E = TypeVar("E", bound=Entry)
+
+
+def load_playbook(folder: Path) -> Playbook:
+    """The playbook of `*.yml` and `*.yaml` in `folder` and below. Raises ConfigError with every mistake."""
+    if not folder.is_dir():
+        raise ConfigError([Problem(str(folder), "нет такой папки")])
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and path.is_file())
+    reading = _Reading()
+    for file in files:
+        reading.read(source.parse(_shown(file), file.read_bytes()))
+    return reading.playbook()
+
+
+def parse_playbook(text: str, name: str = "playbook.yml") -> Playbook:
+    """The playbook that one text makes. Raises ConfigError with every mistake."""
+    reading = _Reading()
+    reading.read(source.parse(name, text.encode()))
+    return reading.playbook()
+
+
+def _shown(file: Path) -> str:
+    """The file's name as the person who works in the current folder would write it."""
+    try:
+        return file.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return file.as_posix()
+
+
+class _Reading:
+    """Collects entries and mistakes over all files."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+        self._rules: list[Rule] = []
+        self._targets: list[Target] = []
+        self._reports: list[ReportSchedule] = []
+        self._people: dict[str, Person] = {}
+        self._role_places: dict[str, tuple[str, str]] = {}
+        self._calendar: CompanyCalendar | None = None
+
+    def read(self, document: Document) -> None:
+        self._problems += document.problems
+        if document.value is None:
+            return
+        if not isinstance(document.value, dict):
+            self._add(document.place(()), f"нужны разделы: {', '.join(SECTIONS)}")
+            return
+        for key, value in document.value.items():
+            if key not in SECTIONS:
+                self._add(document.place((key, source.KEY)), unknown_key(key, list(SECTIONS)))
+            elif value is not None:
+                self._section(document, key, value)
+
+    def _section(self, document: Document, section: str, value: Plain) -> None:
+        match section:
+            case "rules":
+                self._rules += self._entries(document, section, value, Rule)
+            case "targets":
+                self._targets += self._entries(document, section, value, Target)
+            case "reports":
+                self._reports += self._entries(document, section, value, ReportSchedule)
+            case "people":
+                self._read_people(document, value)
+            case "calendar":
+                self._read_calendar(document, value)
+
+    def _entries(self, document: Document, section: str, value: Plain, model: type[E]) -> Iterator[E]:
+        if not isinstance(value, list):
+            self._add(document.place((section,)), f"{section}: нужен список, каждый пункт с «- »")
+            return
+        for index, plain in enumerate(value):
+            entry = self._entry(document, (section, index), plain, model)
+            if entry is not None:
+                yield entry
+
+    def _read_people(self, document: Document, value: Plain) -> None:
+        if not isinstance(value, dict):
+            self._add(document.place(("people",)), "people: нужен набор «роль: {user: …, email: …}»")
+            return
+        for role, plain in value.items():
+            place = document.place(("people", role, source.KEY))
+            if fold(role) in (CLIENT, RESPONSIBLE):
+                self._add(place, f"people.{role}: это слово занято, назовите роль иначе")
+            elif fold(role) in self._role_places:
+                self._add(place, f"people.{role}: роль уже есть: {self._role_places[fold(role)][1]}")
+            self._role_places.setdefault(fold(role), (role, place))
+            person = self._entry(document, ("people", role), plain, Person)
+            if person is not None:
+                self._people[role] = person
+
+    def _read_calendar(self, document: Document, value: Plain) -> None:
+        calendar = self._entry(document, ("calendar",), value, CompanyCalendar)
+        if calendar is None:
+            return
+        if self._calendar is not None:
+            self._add(calendar.place, f"calendar: раздел уже есть: {self._calendar.place}")
+        self._calendar = calendar
+
+    def _entry(self, document: Document, path: source.Path, plain: Plain, model: type[E]) -> E | None:
+        label = dotted(str(path[0]), path[1:])
+        places = {
+            key[len(path) :]: place for key, place in document.places.items() if key[: len(path)] == path
+        }
+        if not isinstance(plain, dict):
+            example = ", ".join(f"{key}: …" for key in keys_of(model))
+            self._add(document.place(path), f"{label}: нужен набор «ключ: значение», например {{{example}}}")
+            return None
+        empty = {source.place_in(places, where) for where in _empty_paths(plain)}
+        for where in _empty_paths(plain):
+            self._add(
+                source.place_in(places, where),
+                f"{dotted(label, where)}: пусто; впишите значение или уберите строку",
+            )
+        if model is Rule and isinstance(plain.get("if"), str):
+            for message in find_mistakes(str(plain["if"])):
+                self._add(source.place_in(places, ("if",)), f"{label}.if: {message}")
+        try:
+            entry = model.model_validate(plain, by_alias=True, by_name=False)
+        except ValidationError as error:
+            self._problems += [
+                problem for problem in problems_of(error, model, label, places) if problem.place not in empty
+            ]
+            return None
+        entry.remember(places)
+        return entry
+
+    def playbook(self) -> Playbook:
+        """All that was read; raises ConfigError when there was any mistake."""
+        self._check_twins()
+        for rule in self._rules:
+            self._check_rule(rule)
+        for report in self._reports:
+            for index, role in enumerate(report.to):
+                self._check_role(report.place_of("to", index), f"отчёт «{report.name}», to", role)
+        if self._problems:
+            raise ConfigError(sorted(dict.fromkeys(self._problems), key=_position))
+        return Playbook(
+            rules=tuple(self._rules),
+            targets=tuple(self._targets),
+            reports=tuple(self._reports),
+            people=People(roles=self._people),
+            calendar=self._calendar or CompanyCalendar(),
+        )
+
+    def _check_twins(self) -> None:
+        """Names and months by which the work is remembered must be there once."""
+        named: list[tuple[str, str, Entry]] = [("правило", fold(rule.name), rule) for rule in self._rules]
+        named += [("план на месяц", f"{target.month:%m.%Y}", target) for target in self._targets]
+        named += [("отчёт", fold(report.name), report) for report in self._reports]
+        seen: dict[tuple[str, str], Entry] = {}
+        for what, name, entry in named:
+            first = seen.setdefault((what, name), entry)
+            if first is not entry:
+                shown = getattr(entry, "name", name)
+                advice = "; различите их ключом name" if what == "отчёт" else ""
+                self._add(entry.place_of("name"), f"{what} «{shown}» уже есть: {first.place}{advice}")
+
+    def _check_rule(self, rule: Rule) -> None:
+        documents: list[str] = []
+        label = f"правило «{rule.name}»"
+        for index, action in enumerate(rule.do):
+            if isinstance(action, DocumentAction):
+                if action.id in documents:
+                    self._add(
+                        rule.place_of("do", index, "document"),
+                        f"{label}: документ «{action.id}» уже есть; различите их ключом id",
+                    )
+                documents.append(action.id)
+            elif isinstance(action, SendAction):
+                self._check_attachments(rule, index, action, documents)
+                if fold(action.to) not in (CLIENT, RESPONSIBLE):
+                    place = rule.place_of("do", index, "to")
+                    self._check_role(place, f"{label}, send.to", action.to, (CLIENT, RESPONSIBLE))
+            elif isinstance(action, TaskAction) and fold(action.to) != RESPONSIBLE:
+                place = rule.place_of("do", index, "task", "to")
+                self._check_role(place, f"{label}, task.to", action.to, (RESPONSIBLE,))
+
+    def _check_attachments(self, rule: Rule, index: int, action: SendAction, documents: list[str]) -> None:
+        for number, attachment in enumerate(action.attach):
+            if attachment.startswith(MATERIALS):
+                is_wrong = not re.fullmatch(r"materials/[^/\\.][^\\:]*", attachment) or "/." in attachment
+                message = f"«{attachment}»: нужен файл из папки materials, например materials/cases.pdf"
+            else:
+                is_wrong = attachment not in documents
+                message = unknown("выше в этом правиле не создаётся документ", attachment, documents)
+            if is_wrong:
+                self._add(
+                    rule.place_of("do", index, "attach", number), f"правило «{rule.name}», attach: {message}"
+                )
+
+    def _check_role(self, place: str, label: str, role: str, others: tuple[str, ...] = ()) -> None:
+        if fold(role) not in self._role_places:
+            known = [*(name for name, _ in self._role_places.values()), *others]
+            self._add(place, f"{label}: {unknown('в разделе people нет роли', role, known)}")
+
+    def _add(self, place: str, message: str) -> None:
+        self._problems.append(Problem(place, message))
+
+
+def _empty_paths(plain: Any, path: source.Path = ()) -> Iterator[source.Path]:
+    if plain is None:
+        yield path
+    elif isinstance(plain, dict):
+        for key, value in plain.items():
+            yield from _empty_paths(value, (*path, key))
+    elif isinstance(plain, list):
+        for index, value in enumerate(plain):
+            yield from _empty_paths(value, (*path, index))
+
+
+def _position(problem: Problem) -> tuple[str, int, int]:
+    found = re.fullmatch(r"(.*?):(\d+):(\d+)", problem.place)
+    return (found[1], int(found[2]), int(found[3])) if found else (problem.place, 0, 0)
