@@ -1,7 +1,7 @@
 """Environment -> frozen `Config`. Every bad variable is reported at once, by name; nothing is guessed.
 
-Several accounts: `ACCOUNT=alpha,beta`. A setting of one of them is looked up as `ALPHA__CRM_URL` first, then as
-`CRM_URL`. `config.example.env` explains every variable, and a test compares the two.
+Several accounts: `ACCOUNT=alpha,beta`. A setting of one of them is looked up as `ALPHA__CRM_URL` first, then
+as `CRM_URL`. `config.example.env` explains every variable, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class Config:
     accounts: tuple[AccountConfig, ...]
     database_url: str = field(repr=False)
     templates_dir: Path
-    var_dir: Path
     base_url: str
     mail: MailConfig
     web_host: str
@@ -104,7 +103,6 @@ class _Reader:
             accounts=tuple(self._account(name) for name in names),
             database_url=self._text("DATABASE_URL", "sqlite:///var/connector.db"),
             templates_dir=self._folder("TEMPLATES_DIR", "templates"),
-            var_dir=Path(self._text("VAR_DIR", "var")),
             base_url=self._url("BASE_URL", "http://127.0.0.1:8080"),
             mail=self._mail(),
             web_host=self._text("WEB_HOST", "127.0.0.1"),

@@ -1,4 +1,4 @@
-"""Prepare `.venv`: the locked dependencies, the package itself, and a look for the one library from the system.
+"""Prepare `.venv`: locked dependencies, the package itself, and a look for what the system must bring.
 
 Runs with the standard library alone, on any Python from 3.11 on. Does nothing when all is as it should be.
 """

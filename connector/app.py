@@ -1,0 +1,272 @@
+"""The composition root: builds every object once and wires them; the only module that knows them all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any
+
+from flask import Flask
+
+from connector.actions.base import Tools
+from connector.backfill import Backfill
+from connector.cards import CardReader
+from connector.clock import Clock, SystemClock
+from connector.config import Config
+from connector.crm.base import CrmClient
+from connector.crm.registry import CRMS
+from connector.delivery.email import EmailChannel
+from connector.directory import Directories
+from connector.documents.kit import Kit
+from connector.documents.render import RenderPool
+from connector.effects import Effects
+from connector.errors import ConfigError
+from connector.intake import Intake
+from connector.playbook.check import check_names
+from connector.playbook.load import load_playbook
+from connector.playbook.model import Playbook
+from connector.playbook.schedule import cron_of
+from connector.reconcile import Reconcile
+from connector.reporting import Reporting
+from connector.reports import REPORTS
+from connector.scheduler import Scheduler
+from connector.status import Status, gather
+from connector.store import facts
+from connector.store.database import Database
+from connector.store.jobs import DEFAULT_QUEUE, Job, JobQueue
+from connector.store.rate_limits import SharedLimiter
+from connector.store.schedules import Schedule, sync
+from connector.store.wakeup import WakeUp
+from connector.web.admin import admin
+from connector.web.health import health
+from connector.web.webhooks import webhooks
+from connector.worker import Handler, Worker
+
+log = logging.getLogger(__name__)
+
+#: Jobs that take long wait in a queue of their own, so that a deal that moved never stands behind them.
+BACKGROUND = "background"
+
+#: Until the CRM has told its own.
+DEFAULT_TIMEZONE = "Europe/Moscow"
+
+
+class App:
+    """One installation. Parts are made when first needed, so each role pays only for its own."""
+
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self._stack = ExitStack()
+
+    # The kit: what people edit ------------------------------------------------------------------------------
+
+    @cached_property
+    def playbook(self) -> Playbook:
+        """The rules; ConfigError names every mistake in them."""
+        playbook = load_playbook(self.config.templates_dir / "playbook")
+        problems = check_names(playbook, self.kit.documents, self.kit.messages, REPORTS)
+        if problems:
+            raise ConfigError(problems)
+        return playbook
+
+    @cached_property
+    def kit(self) -> Kit:
+        """Documents, messages and own companies; ConfigError names every mistake in them."""
+        return Kit.load(self.config.templates_dir)
+
+    # The store and the engine -------------------------------------------------------------------------------
+
+    @cached_property
+    def db(self) -> Database:
+        db = Database(self.config.database_url)
+        self._stack.callback(db.close)
+        return db
+
+    @cached_property
+    def wakeup(self) -> WakeUp:
+        wakeup = WakeUp(self.db)
+        self._stack.callback(wakeup.close)
+        return wakeup
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        return JobQueue(self.db, self.clock, self.wakeup.notify)
+
+    @cached_property
+    def clients(self) -> Mapping[str, CrmClient]:
+        limiter = SharedLimiter(self.db, self.clock)
+        return {
+            account.name: CRMS[account.crm].make_client(account, limiter=limiter, clock=self.clock)
+            for account in self.config.accounts
+        }
+
+    @cached_property
+    def render_pool(self) -> RenderPool:
+        pool = RenderPool(self.kit, self.config.render_workers)
+        self._stack.callback(pool.close)
+        return pool
+
+    # Use cases ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def directories(self) -> Directories:
+        crms: dict[str, str] = {account.name: account.crm for account in self.config.accounts}
+        return Directories(self.db, self.clients, crms, self.clock)
+
+    @cached_property
+    def intake(self) -> Intake:
+        return Intake(self.db, self.queue, self.clients, self.directories, lambda: self.playbook, self.clock)
+
+    @cached_property
+    def effects(self) -> Effects:
+        return Effects(self.db, self.queue, self.tools, self.clock, self.config.base_url)
+
+    @cached_property
+    def reconcile(self) -> Reconcile:
+        return Reconcile(self.db, self.clients, self.intake, self.clock)
+
+    @cached_property
+    def backfill(self) -> Backfill:
+        return Backfill(self.db, self.clients, self.directories, self.intake, self.clock)
+
+    @cached_property
+    def email(self) -> EmailChannel:
+        return EmailChannel(self.config.mail)
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        return Reporting(
+            db=self.db,
+            clients=self.clients,
+            email=self.email,
+            sender=self.config.mail.sender,
+            templates_dir=self.config.templates_dir,
+            playbook=lambda: self.playbook,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def cards(self) -> CardReader:
+        return CardReader(self.clients, self.clock)
+
+    def tools(self, account: str) -> Tools:
+        """What the actions of one account may use."""
+        directory, row = self.directories.of(account)
+        return Tools(
+            db=self.db,
+            clock=self.clock,
+            client=self.clients[account],
+            directory=directory,
+            account_row=row,
+            playbook=self.playbook,
+            card=self.cards.of,
+            kit=self.kit,
+            render_pool=self.render_pool,
+            email=self.email,
+            sender=self.config.mail.sender,
+        )
+
+    def status(self) -> Status:
+        return gather(self.config, self.db, self.queue, self.clock)
+
+    # Roles --------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Bring the store up to date and make the accounts known; no CRM is asked."""
+        self.db.upgrade()
+        for account in self.config.accounts:
+            self.directories.ensure(account.name)
+
+    def web(self) -> Flask:
+        """The receiver and the pages, for any WSGI server."""
+        flask = Flask("connector", static_folder=None)
+        flask.register_blueprint(webhooks(self.config, self.intake, self.db, self.clock))
+        flask.register_blueprint(health(self.db))
+        flask.register_blueprint(
+            admin(
+                self.db, self.status, self.effects, self.reporting, self.config.admin_password, self.clock.now
+            )
+        )
+        return flask
+
+    def worker(self) -> Worker:
+        """Works off jobs until it is stopped; at the start it asks each CRM what was missed meanwhile."""
+        with self.db.begin() as conn:
+            for account in self.config.accounts:
+                for task in ("directory", "reconcile"):
+                    self.queue.enqueue(conn, task, {}, account=account.name, queue=BACKGROUND)
+        return Worker(
+            self.queue,
+            self._handlers(),
+            clock=self.clock,
+            threads=self.config.worker_threads,
+            queue_name=(DEFAULT_QUEUE, BACKGROUND),
+            wakeup=self.wakeup,
+            on_dead=self._on_dead,
+        )
+
+    def scheduler(self) -> Scheduler:
+        """Ticks; what is due becomes jobs."""
+        for account in self.config.accounts:
+            with self.db.begin() as conn:
+                sync(conn, account.name, self._schedules(account.name), self.clock.now())
+        return Scheduler(self.db, self.queue, self.clock)
+
+    def close(self) -> None:
+        """Give back what the parts hold: processes, connections, threads."""
+        self._stack.close()
+
+    # Jobs ---------------------------------------------------------------------------------------------------
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {
+            "event": self.intake.handle,
+            "effect": self.effects.handle,
+            "report": self.reporting.handle,
+            "directory": lambda job: self.directories.refresh(job.account),
+            "reconcile": lambda job: self._discard(self.reconcile.run(job.account)),
+            "recheck_held": lambda job: self.effects.recheck_held(job.account),
+        }
+
+    @staticmethod
+    def _discard(_: Any) -> None:
+        """A handler returns nothing; what it found is in the log."""
+
+    def _on_dead(self, job: Job, error: str) -> None:
+        if job.task == "effect":
+            self.effects.on_dead(job, error)
+
+    def _schedules(self, account: str) -> list[Schedule]:
+        with self.db.read() as conn:
+            row = facts.account_row(conn, account)
+        timezone = row.timezone if row else DEFAULT_TIMEZONE
+        own = [
+            ("reconcile", "*/5 * * * *", "reconcile"),
+            ("directory", "17 * * * *", "directory"),
+            ("held", "*/15 * * * *", "recheck_held"),
+        ]
+        reports = [
+            Schedule(
+                account,
+                f"report:{report.name}",
+                cron_of(report),
+                timezone,
+                "report",
+                {"report": report.report, "name": report.name},
+                queue=BACKGROUND,
+            )
+            for report in self.playbook.reports
+        ]
+        return reports + [
+            Schedule(account, name, cron, timezone, task, queue=BACKGROUND) for name, cron, task in own
+        ]
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The web role as a WSGI application, with the store brought up to date. Raises ConfigError."""
+    app = App(config or Config.from_env())
+    app.prepare()
+    return app.web()

@@ -1,0 +1,51 @@
+"""Deals with all that belongs to them, read once for several effects of the same moment."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+
+from connector.clock import Clock
+from connector.crm.base import CrmClient
+from connector.domain import DealCard
+from connector.errors import CrmError
+from connector.store.outbox import Effect
+
+#: Cards kept; the effects of one firing follow each other closely.
+KEPT = 64
+
+
+class CardReader:
+    """Reads an effect's deal from the CRM, or gives the card that was read since the effect was put to work.
+
+    One firing of a rule makes several documents and letters out of the same deal: they share one reading, so
+    they cannot contradict each other, and the CRM is asked once.
+    """
+
+    def __init__(self, clients: Mapping[str, CrmClient], clock: Clock) -> None:
+        self._clients = clients
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cards: OrderedDict[tuple[str, str], tuple[datetime, DealCard]] = OrderedDict()
+
+    def of(self, effect: Effect) -> DealCard:
+        """The deal of `effect`, not older than the effect. CrmError, kind not_found, when it is gone."""
+        key = (effect.account, effect.deal_id or "")
+        with self._lock:
+            kept = self._cards.get(key)
+        if kept is not None and kept[0] >= effect.updated_at:
+            return kept[1]
+        started = self._clock.now()
+        client = self._clients[effect.account]
+        deal = client.deal(effect.deal_id or "")
+        if deal is None:
+            raise CrmError("not_found", account=effect.account, call="deal", detail="the deal is gone")
+        card = client.card(deal)
+        with self._lock:
+            self._cards[key] = (started, card)
+            self._cards.move_to_end(key)
+            while len(self._cards) > KEPT:
+                self._cards.popitem(last=False)
+        return card

@@ -1,0 +1,59 @@
+"""The command line: one module a command group in `commands/`; here they are put together.
+
+Mistakes of settings, playbook and CRM end as sentences and an exit code, never as a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from connector import __version__
+from connector.commands.check import check, connect
+from connector.commands.demo import demo, sandbox
+from connector.commands.history import backfill, reconcile
+from connector.commands.look import dead_letters, status, why
+from connector.commands.report import report
+from connector.commands.roles import scheduler, serve, web, worker
+from connector.errors import ConfigError, ConnectorError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="connector")
+def cli() -> None:
+    """Коннектор: регламент отдела продаж, который выполняется сам, внутри amoCRM или Битрикс24."""
+
+
+for command in (
+    demo,
+    sandbox,
+    check,
+    connect,
+    serve,
+    web,
+    worker,
+    scheduler,
+    status,
+    why,
+    report,
+    dead_letters,
+    backfill,
+    reconcile,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong words on the command line."""
+    try:
+        cli()
+    except ConfigError as error:
+        width = min(40, max(len(problem.place) for problem in error.problems))
+        for problem in error.problems:
+            click.echo(f"{problem.place:<{width}}  {problem.message}", err=True)
+        click.echo(f"Ошибок: {len(error.problems)}; ничего не запущено.", err=True)
+        sys.exit(1)
+    except ConnectorError as error:
+        click.echo(f"Не получилось: {error}", err=True)
+        sys.exit(1)

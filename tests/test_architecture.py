@@ -1,0 +1,149 @@
+"""Imports point down only. Reads the imports of every module and fails on one that points up or sideways."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "connector"
+
+GROUND = {"domain", "errors", "clock", "config"}
+POLICY = {"playbook", "documents", "figures", "reports", "moves"}
+ADAPTERS = {"crm", "store", "delivery"}
+USE_CASES = {
+    "actions",
+    "effects",
+    "intake",
+    "directory",
+    "reconcile",
+    "backfill",
+    "reporting",
+    "explain",
+    "status",
+}
+EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
+
+#: What each row may import beside itself. The store is our own and has one implementation, so use cases call
+#: it directly; of the CRMs and channels they know the ports only, and `app` hands the implementations in.
+PORTS = {"crm.base", "delivery.base"}
+ALLOWED = {
+    "ground": GROUND,
+    "policy": GROUND | POLICY,
+    "adapters": GROUND,
+    "use cases": GROUND | POLICY | USE_CASES | {"store"} | PORTS,
+    "edges": GROUND | POLICY | USE_CASES | ADAPTERS | EDGES | {"app", "demo"},
+    "app": GROUND | POLICY | USE_CASES | ADAPTERS | EDGES,
+    "demo": GROUND | POLICY | USE_CASES | ADAPTERS | EDGES | {"app", "sandbox"},
+    "sandbox": GROUND | {"sandbox"},
+}
+ROW = {
+    **dict.fromkeys(GROUND, "ground"),
+    **dict.fromkeys(POLICY, "policy"),
+    **dict.fromkeys(ADAPTERS, "adapters"),
+    **dict.fromkeys(USE_CASES, "use cases"),
+    **dict.fromkeys(EDGES, "edges"),
+    "app": "app",
+    "demo": "demo",
+    "sandbox": "sandbox",
+}
+
+#: Single, named doors through the wall, each with its reason.
+DOORS = {
+    # Figures are SQL over the tables of facts; the tables' shapes are all they may know of the store.
+    ("figures", "store.schema"),
+    # The sandbox is a program of its own, started by its command.
+    ("commands", "sandbox"),
+}
+
+THIRD_PARTY = {
+    "flask": {"web", "app", "sandbox"},
+    "requests": {"crm"},
+    "apscheduler": {"scheduler", "store", "playbook"},
+    "sqlalchemy": {"store", "figures", "intake", "effects", "web", "reporting", "actions"},
+    "weasyprint": {"documents"},
+    "aiosmtpd": {"sandbox"},
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def top(module: str) -> str:
+    return module.split(".", 1)[0]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names that a module imports, of our own without the leading «connector.»."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    return {name.removeprefix("connector.") for name in imports(path) if name.startswith("connector.")}
+
+
+def allows(importer: str, imported: str) -> bool:
+    own = top(importer)
+    if own == "" or top(imported) in (own, "__version__"):
+        return True
+    allowed = ALLOWED[ROW[own]]
+    if top(imported) in allowed:
+        return True
+    if any(imported == port or imported.startswith(f"{port}.") for port in allowed & PORTS):
+        return True
+    return any(own == door[0] and imported.startswith(door[1]) for door in DOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_point_down(path: Path) -> None:
+    name = module_name(path)
+    assert name == "" or top(name) in ROW, f"{name}: say in this test which row it stands in"
+    wrong = sorted(imported for imported in ours(path) if not allows(name, imported))
+    assert not wrong, f"{name} may not import {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    name = module_name(path)
+    libraries = {top(imported) for imported in imports(path)}
+    wrong = sorted(lib for lib, rooms in THIRD_PARTY.items() if lib in libraries and top(name) not in rooms)
+    assert not wrong, f"{name} may not import {', '.join(wrong)}"
+
+
+def test_one_crm_does_not_know_the_other() -> None:
+    for crm, other in (("amocrm", "bitrix24"), ("bitrix24", "amocrm")):
+        for folder in (PACKAGE / "crm" / crm, PACKAGE / "sandbox" / crm):
+            for path in folder.rglob("*.py"):
+                assert not any(f".{other}" in name for name in ours(path)), path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_modules_say_what_they_are_for(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not tree.body or ast.get_docstring(tree), f"{path.relative_to(ROOT)} has no docstring"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_modules_are_small(path: Path) -> None:
+    assert path.stat().st_size < 28 * 1024, f"{path.relative_to(ROOT)} has too much in it: is there a seam?"
+
+
+def test_nothing_is_left_open() -> None:
+    marks = ("NotImplementedError", "TO" + "DO", "FIX" + "ME")
+    left = [
+        str(path.relative_to(ROOT)) for path in MODULES if any(mark in path.read_text() for mark in marks)
+    ]
+    assert left == []
