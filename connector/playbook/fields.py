@@ -55,15 +55,17 @@ def _decimal(value: object, what: str, example: str) -> object:
 
 
 def month(value: object) -> object:
-    """`2026-12`, `12.2026` -> the month's first day."""
+    """`2026-12`, `12.2026` -> the month's first day; `every`, `каждый` -> None."""
     if not isinstance(value, str):
         return value
+    if fold(value) in ("every", "каждый"):
+        return None
     if found := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})", value.strip()):
         year, number = int(found[1]), int(found[2])
     elif found := re.fullmatch(r"([0-9]{1,2})\.([0-9]{4})", value.strip()):
         year, number = int(found[2]), int(found[1])
     else:
-        raise ValueError(f"месяц «{value}»: нужны год и месяц, например 2026-12")
+        raise ValueError(f"месяц «{value}»: нужны год и месяц, например 2026-12, или every")
     return _date(value, year, number, 1)
 
 

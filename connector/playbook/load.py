@@ -143,23 +143,24 @@ class _Reading:
             example = ", ".join(f"{key}: …" for key in keys_of(model))
             self._add(document.place(path), f"{label}: нужен набор «ключ: значение», например {{{example}}}")
             return None
-        empty = {source.place_in(places, where) for where in _empty_paths(plain)}
-        for where in _empty_paths(plain):
-            self._add(
-                source.place_in(places, where),
-                f"{dotted(label, where)}: пусто; впишите значение или уберите строку",
-            )
         if model is Rule and isinstance(plain.get("if"), str):
             for message in find_mistakes(str(plain["if"])):
                 self._add(source.place_in(places, ("if",)), f"{label}.if: {message}")
+        empty = list(_empty_paths(plain))
         try:
             entry = model.model_validate(plain, by_alias=True, by_name=False)
         except ValidationError as error:
-            self._problems += [
-                problem for problem in problems_of(error, model, label, places) if problem.place not in empty
-            ]
-            return None
-        entry.remember(places)
+            unseen = {source.place_in(places, where) for where in empty}
+            wrong = [fault for fault in problems_of(error, model, label, places) if fault.place not in unseen]
+            self._problems += wrong
+            keys = {fault.place for fault in wrong}
+            empty = [where for where in empty if source.place_in(places, (*where, source.KEY)) not in keys]
+            entry = None
+        for where in empty:
+            message = f"{dotted(label, where)}: пусто; впишите значение или уберите строку"
+            self._add(source.place_in(places, where), message)
+        if entry is not None:
+            entry.remember(places)
         return entry
 
     def playbook(self) -> Playbook:
@@ -183,7 +184,10 @@ class _Reading:
     def _check_twins(self) -> None:
         """Names and months by which the work is remembered must be there once."""
         named: list[tuple[str, str, Entry]] = [("правило", fold(rule.name), rule) for rule in self._rules]
-        named += [("план на месяц", f"{target.month:%m.%Y}", target) for target in self._targets]
+        named += [
+            ("план на месяц", f"{target.month:%m.%Y}" if target.month else "every", target)
+            for target in self._targets
+        ]
         named += [("отчёт", fold(report.name), report) for report in self._reports]
         seen: dict[tuple[str, str], Entry] = {}
         for what, name, entry in named:

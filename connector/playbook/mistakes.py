@@ -79,8 +79,10 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
         case "extra_forbidden":
             if key in ACTIONS:
                 return f"второе действие в одном пункте: поставьте перед «{key}» новую строку с «- »"
-            known = keys_of(_model_at(detail["loc"][:-1], model))
-            return unknown_key(key, known)
+            message = unknown_key(key, keys_of(_model_at(detail["loc"][:-1], model)))
+            # `{text: Позвонить, узнать}` makes a key of what stands after the comma.
+            comma = detail["input"] is None
+            return f"{message}; часть текста? Текст с запятой берут в кавычки" if comma else message
         case "union_tag_not_found":
             return _unknown_action(detail["input"])
         case "value_error":

@@ -213,9 +213,12 @@ class Rule(Entry):
 
 
 class Target(Entry):
-    """The revenue a month should bring; `split` maps users' names to weights (percentages or any shares)."""
+    """The revenue a month should bring; `split` maps users' names to weights (percentages or any shares).
 
-    month: Annotated[date, BeforeValidator(fields.month)]
+    `month` is its first day; None (`every`) stands for each month that has no target of its own.
+    """
+
+    month: Annotated[date | None, BeforeValidator(fields.month)]
     revenue: Annotated[Decimal, BeforeValidator(fields.money)]
     split: Mapping[Name, Annotated[Decimal, BeforeValidator(fields.weight)]] = Field(default_factory=dict)
 
@@ -300,6 +303,8 @@ class Playbook(_Model):
         return WorkingCalendar(frozenset(own.days_off), frozenset(own.working_days), *own.hours)
 
     def target_for(self, month: date) -> Target | None:
-        """The target of the month that `month` lies in; None when there is none."""
+        """The target of the month that `month` lies in: its own, else that of every month, else None."""
         first = month.replace(day=1)
-        return next((target for target in self.targets if target.month == first), None)
+        by_month = {target.month: target for target in self.targets}
+        target = by_month.get(first) or by_month.get(None)
+        return target.model_copy(update={"month": first}) if target else None
