@@ -230,9 +230,10 @@ class HttpSession:
         fault = fault or Fault("")
         kind = self._rules.by_code.get(fault.code.upper()) or _kind_of(status)
         refused = fault.refused or (status == 429 and not fault.code)
+        delay = own_delay or fault.retry_after
+        # A fault with a delay of its own that refused nothing else concerns one method, not the account.
         if refused or (kind == "retry" and status in (429, 503) and fault.retry_after is None):
-            self._push_back(own_delay or DEFAULT_PUSH_BACK)
-        delay = fault.retry_after or own_delay
+            self._push_back(delay or DEFAULT_PUSH_BACK)
         return _Failure(
             self._error(kind, call, code=fault.code, status=status, detail=fault.detail, retry_after=delay),
             harmless=refused,

@@ -1,0 +1,185 @@
+"""Calls of amoCRM's API v4: addresses, paging, envelopes, error bodies. Must not know what an entity means.
+
+Source: amoCRM developers' docs, pages «Ограничения», «Коды ошибок», «Фильтрация» and each entity's page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from connector.clock import Clock
+from connector.config import AccountConfig
+from connector.crm.http import ErrorRules, Fault, HttpSession, Rate, RateLimiter
+from connector.crm.wild import Malformed, Wild
+from connector.errors import CrmError, CrmErrorKind
+
+T = TypeVar("T")
+Params = Sequence[tuple[str, object]]
+Reader = Callable[[Wild], T]
+
+#: Largest page of most lists; events give at most 100 and fall back to 50 above that.
+PAGE = 250
+EVENTS_PAGE = 100
+
+#: amoCRM's 7 a second without a burst, so that no second ever sees more than 7.
+PER_SECOND = 6.0
+
+#: Numbers of the older API that still stand in the texts of errors.
+BY_CODE: dict[str, CrmErrorKind] = {
+    "101": "config",
+    "110": "reauth",
+    "111": "reauth",
+    "112": "reauth",
+    "113": "config",
+    "244": "config",
+    "288": "config",
+    "402": "config",
+    "426": "config",
+}
+
+
+def read_error(status: int, body: object) -> Fault | None:
+    """What an error body says: a validator's code with the path, an old number, or the title alone."""
+    if status < 400 or not isinstance(body, dict):
+        return None
+    wild = Wild(body)
+    detail = wild.text_at("hint", "detail", "title")
+    for name in ("validation-errors", "errors"):
+        for item in (wild.get(name) or Wild(None)).each():
+            first = item.get("errors")
+            first = first if first is None or first.is_map else first.get(0)
+            if first is not None:
+                text = f"{first.text_at('path')}: {first.text_at('detail')}".strip(": ")
+                return Fault(first.text_at("code"), text)
+    number = re.search(r"Код ошибки (\d+)", detail)
+    return Fault(number.group(1) if number else "", detail)
+
+
+RULES = ErrorRules(read_error, BY_CODE)
+
+
+class AmoApi:
+    """One account's API. Every method raises CrmError, or RetryLater when the rate limit is used up."""
+
+    def __init__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> None:
+        self.account = account.name
+        self._base = account.url
+        self._http = HttpSession(
+            account.name,
+            limiter=limiter,
+            rate=Rate(f"amocrm:{account.name}", PER_SECOND, 1),
+            clock=clock,
+            rules=RULES,
+            secrets=(account.token, account.hook_secret),
+            headers={"Authorization": f"Bearer {account.token}"},
+            timeout_s=(5, 20),
+        )
+
+    def one(self, path: str, read: Reader[T], params: Params = ()) -> T | None:
+        """The thing at `path`; None when there is none (amoCRM says 204 or 404)."""
+        call = f"GET {_shape(path)}"
+        try:
+            data = self._http.send("GET", self._url(path), call=call, repeatable=True, params=params).data
+        except CrmError as error:
+            if error.kind == "not_found":
+                return None
+            raise
+        return None if data is None else self._read(call, read, data)
+
+    def page(self, path: str, collection: str, read: Reader[T], params: Params = ()) -> tuple[list[T], bool]:
+        """One page of a list and whether another follows. An empty list is a 204 without a body."""
+        call = f"GET {_shape(path)}"
+        data = self._http.send("GET", self._url(path), call=call, repeatable=True, params=params).data
+        if data is None:
+            return [], False
+
+        def read_page(body: Wild) -> tuple[list[T], bool]:
+            rows = [read(item) for item in body["_embedded"][collection].each()]
+            links = body.get("_links")
+            return rows, links is not None and links.get("next") is not None
+
+        return self._read(call, read_page, data)
+
+    def pages(
+        self, path: str, collection: str, read: Reader[T], params: Params = (), *, size: int = PAGE
+    ) -> Iterator[T]:
+        """All rows of a list, a page at a time. The end is a missing link, never a short page."""
+        number, more = 1, True
+        while more:
+            rows, more = self.page(path, collection, read, [*params, ("limit", size), ("page", number)])
+            yield from rows
+            number += 1
+
+    def add(self, path: str, collection: str, items: Sequence[Mapping[str, object]]) -> list[str]:
+        """Create things; their ids in the order given.
+
+        Never repeated blindly: amoCRM knows no idempotency key.
+        """
+        call = f"POST {_shape(path)}"
+        data = self._http.send(
+            "POST", self._url(path), call=call, repeatable=False, json_body=list(items)
+        ).data
+
+        def read_ids(body: Wild) -> list[str]:
+            rows = list(body["_embedded"][collection].each())
+            if len(rows) != len(items):
+                raise Malformed(body.path, f"names {len(rows)} of {len(items)} new {collection}")
+            return [row["id"].id() for row in rows]
+
+        return self._read(call, read_ids, data)
+
+    def put(self, method: str, path: str, body: object) -> None:
+        """A write whose repeat changes nothing further."""
+        self._http.send(
+            method, self._url(path), call=f"{method} {_shape(path)}", repeatable=True, json_body=body
+        )
+
+    def saved(self, method: str, path: str, body: object, read: Reader[T]) -> T:
+        """Like `put`; what the answer says of the thing."""
+        call = f"{method} {_shape(path)}"
+        data = self._http.send(method, self._url(path), call=call, repeatable=True, json_body=body).data
+        return self._read(call, read, data)
+
+    def file_service(
+        self, method: str, url: str, read: Reader[T], *, json_body: object = None, body: bytes | None = None
+    ) -> T:
+        """A call of the file service, which lives at an address of its own and takes the same token."""
+        call = f"{method} file service"
+        data = self._http.send(
+            method, url, call=call, repeatable=method == "GET", json_body=json_body, body=body
+        ).data
+        return self._read(call, read, data)
+
+    def by_ids(
+        self, path: str, collection: str, ids: Sequence[str], read: Reader[T], *, filterable: bool
+    ) -> list[T]:
+        """The things with these ids, as far as they exist; one request where the account may filter."""
+        if filterable and len(ids) > 1:
+            found: list[T] = []
+            for start in range(0, len(ids), PAGE):
+                chosen: Params = [("filter[id][]", one) for one in ids[start : start + PAGE]]
+                found += self.pages(path, collection, read, chosen)
+            return found
+        return [thing for one in ids if (thing := self.one(f"{path}/{one}", read)) is not None]
+
+    def unexpected(self, call: str, detail: str) -> CrmError:
+        """The error for an answer that is not what the documentation promises."""
+        return CrmError(
+            "rejected", account=self.account, call=call, code="UNEXPECTED_ANSWER", detail=detail[:300]
+        )
+
+    def _url(self, path: str) -> str:
+        return f"{self._base}/api/v4/{path}"
+
+    def _read(self, call: str, read: Reader[T], data: object) -> T:
+        try:
+            return read(Wild(data, "answer"))
+        except Malformed as error:
+            raise self.unexpected(call, str(error)) from error
+
+
+def _shape(path: str) -> str:
+    """A path without its ids, so that equal calls look equal in logs."""
+    return "/api/v4/" + re.sub(r"\b\d+\b", "{id}", path)
