@@ -1,4 +1,4 @@
-"""The web role for any WSGI server (`gunicorn wsgi:app`); run `connector worker` and `scheduler` beside it."""
+"""The web role for any WSGI server: `gunicorn wsgi:app`. `connector worker` and `scheduler` run beside it."""
 
 from connector.app import create_app
 

@@ -7,13 +7,11 @@ import threading
 from collections.abc import Callable
 
 import click
-from waitress.server import create_server
 
 from connector.app import App
 from connector.commands.common import opened
-
-#: Threads that answer hooks and pages; a hook takes milliseconds.
-WEB_THREADS = 8
+from connector.errors import ConfigError, Problem
+from connector.web.server import WebServer
 
 
 @click.command()
@@ -51,40 +49,48 @@ def run(app: App, *, web: bool = False, worker: bool = False, scheduler: bool = 
         signal.signal(number, lambda *_: stop.set())
     # Rules and templates are read now: a mistake in them is said here, not at the first deal.
     app.playbook  # noqa: B018
-    with Running(app, web=web, worker=worker, scheduler=scheduler):
-        if web:
-            click.echo(f"Коннектор слушает http://{app.config.web_host}:{app.config.web_port}", err=True)
+    server = _server(app) if web else None
+    with Running(app, server=server, worker=worker, scheduler=scheduler):
+        if server is not None:
+            click.echo(f"Коннектор слушает http://{app.config.web_host}:{server.port}", err=True)
         stop.wait()
         click.echo("Останавливаюсь: заканчиваю начатое.", err=True)
 
 
-class Running:
-    """Roles that run in threads of this process, as a context manager."""
+def _server(app: App) -> WebServer:
+    try:
+        return WebServer(app.config.web_host, app.config.web_port)
+    except OSError as error:
+        place = f"{app.config.web_host}:{app.config.web_port}"
+        raise ConfigError([Problem("WEB_PORT", f"{place} не занять: {error.strerror}")]) from None
 
-    def __init__(self, app: App, *, web: bool, worker: bool, scheduler: bool) -> None:
+
+class Running:
+    """Roles that run in threads of this process, as a context manager.
+
+    `server` is the web role's, already holding its port; None leaves that role out.
+    """
+
+    def __init__(self, app: App, *, server: WebServer | None, worker: bool, scheduler: bool) -> None:
         self._app = app
-        self._roles = (web, worker, scheduler)
-        self._stops: list[Callable[[], None]] = []
+        self._server = server
+        self._worker = worker
+        self._scheduler = scheduler
+        self._stops: list[Callable[[], object]] = []
 
     def __enter__(self) -> Running:
-        web, worker, scheduler = self._roles
-        if worker:
-            runner = self._app.worker()
-            thread = threading.Thread(target=runner.run, name="worker")
+        if self._worker:
+            worker = self._app.worker()
+            thread = threading.Thread(target=worker.run, name="worker")
             thread.start()
-            self._stops += [runner.stop, thread.join]
-        if scheduler:
+            self._stops += [worker.stop, thread.join]
+        if self._scheduler:
             ticker = self._app.scheduler()
             ticker.start()
-            self._stops.append(ticker.stop)
-        if web:
-            config = self._app.config
-            server = create_server(
-                self._app.web(), host=config.web_host, port=config.web_port, threads=WEB_THREADS, ident=None
-            )
-            thread = threading.Thread(target=server.run, name="web", daemon=True)
-            thread.start()
-            self._stops.insert(0, server.close)
+            self._stops.insert(0, ticker.stop)
+        if self._server is not None:
+            self._server.start(self._app.web())
+            self._stops.insert(0, self._server.stop)
         return self
 
     def __exit__(self, *_: object) -> None:

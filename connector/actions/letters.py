@@ -1,0 +1,126 @@
+"""Letters to the client, the responsible user or a person of the playbook, with the documents of their rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.actions.base import Tools, search_from
+from connector.actions.documents import context_of, issued
+from connector.delivery.base import Letter, message_id
+from connector.documents.messages import Message, render_message
+from connector.domain import CrmFile, DealCard
+from connector.errors import DeliveryError, HeldError, MissingField
+from connector.playbook.model import CLIENT, MATERIALS, RESPONSIBLE
+from connector.store import archive, deliveries, outbox
+from connector.store.archive import ArchivedDocument
+from connector.store.outbox import Effect
+
+CHANNEL = "email"
+
+_NO_ADDRESS = {
+    CLIENT: MissingField("контакт.email", "Сделка → Контакт → E-mail"),
+    RESPONSIBLE: MissingField("менеджер.email", "Настройки CRM → Пользователи → E-mail ответственного"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    """What goes with a letter: documents of ours and plain files of the kit."""
+
+    documents: tuple[ArchivedDocument, ...]
+    files: tuple[CrmFile, ...]
+
+
+def send_letter(effect: Effect, tools: Tools) -> Mapping[str, Any]:
+    """Render a letter and send it, then say so in the deal. params: message, attach, to.
+
+    A letter that the mail server accepted is never sent again: a repeated attempt only adds the note.
+    """
+    card = tools.card(effect)
+    recipient = _recipient(effect.params["to"], card, tools)
+    attached = _attached(effect, tools)
+    context = context_of(
+        card, tools, kind=None, number=None, attachments=[issued(d) for d in attached.documents]
+    )
+    message = render_message(tools.kit, effect.params["message"], context)
+    letter = Letter(
+        to=recipient,
+        subject=message.subject,
+        text=message.text,
+        html=message.html,
+        attachments=attached.files,
+        message_id=message_id(effect.account, effect.key, tools.sender),
+        sender=tools.sender,
+    )
+    _deliver(effect, tools, letter)
+    note_id = tools.client.add_note(
+        card.deal.id,
+        _note(message, recipient, attached.files),
+        may_exist=effect.may_exist,
+        since=search_from(effect),
+    )
+    return {"to": recipient, "message_id": letter.message_id, "note_id": note_id}
+
+
+def _deliver(effect: Effect, tools: Tools, letter: Letter) -> None:
+    """Send, between the «sending» mark and the word about how it ended."""
+    key = {"account": effect.account, "outbox_key": effect.key, "channel": CHANNEL, "recipient": letter.to}
+    with tools.db.begin() as conn:
+        may_go = deliveries.begin(
+            conn, **key, message_id=letter.message_id, subject=letter.subject, now=tools.clock.now()
+        )
+    if not may_go:
+        return
+    try:
+        tools.email.send(letter)
+    except DeliveryError as error:
+        with tools.db.begin() as conn:
+            deliveries.conclude(conn, **key, error=str(error), now=tools.clock.now())
+        raise
+    with tools.db.begin() as conn:
+        deliveries.conclude(conn, **key, error=None, now=tools.clock.now())
+
+
+def _recipient(to: str, card: DealCard, tools: Tools) -> str:
+    """The one address this letter goes to. Raises HeldError that says where to fill it in."""
+    if to == CLIENT:
+        contact = card.main_contact
+        emails: Sequence[str] = contact.emails if contact else ()
+    elif to == RESPONSIBLE:
+        user = tools.responsible(card)
+        emails = (user.email,) if user else ()
+    else:
+        emails = tools.emails_of(to)
+    address = next((email.strip() for email in emails if email.strip()), "")
+    if not address:
+        missing = _NO_ADDRESS.get(to, MissingField(f"{to}.email", f"templates/playbook, people, {to}"))
+        raise HeldError("некуда отправить письмо", [missing])
+    return address
+
+
+def _attached(effect: Effect, tools: Tools) -> _Attached:
+    """The files that the rule names, in its order. Raises HeldError while a document of it is not made."""
+    documents: list[ArchivedDocument] = []
+    files: list[CrmFile] = []
+    with tools.db.read() as conn:
+        of_run = outbox.of_run(conn, effect.run_id) if effect.run_id is not None else []
+        made = {other.params["id"]: other for other in of_run if other.action == "document"}
+        for name in effect.params["attach"]:
+            if name.startswith(MATERIALS):
+                files.append(tools.kit.material(name.removeprefix(MATERIALS)))
+                continue
+            document = archive.find(conn, effect.account, made[name].key) if name in made else None
+            if document is None:
+                raise HeldError(f"письмо ждёт документ «{name}»")
+            documents.append(document)
+            files += [CrmFile(file.name, file.content, file.mime_type) for file in document.files]
+    return _Attached(tuple(documents), tuple(files))
+
+
+def _note(message: Message, recipient: str, files: Sequence[CrmFile]) -> str:
+    text = f"Письмо «{message.subject}» отправлено на {recipient}."
+    if files:
+        text += " Вложения: " + ", ".join(file.name for file in files) + "."
+    return text
