@@ -1,7 +1,7 @@
 """Ticks: due timers and slots become jobs, and whatever else was handed in is called in its rhythm.
 
-APScheduler gives the ticking threads and nothing durable: its store is memory, and all that must survive is in
-our tables. Any number of processes may run one.
+APScheduler gives the ticking threads and nothing durable: its store is memory, and all that must survive is
+in our tables. Any number of processes may run one.
 """
 
 from __future__ import annotations
