@@ -254,12 +254,15 @@ def _named(move: StageChange, directory: Directory) -> Move:
         else None
     )
     pipeline = directory.pipelines.get(move.to_pipeline_id)
+    left = directory.pipelines.get(move.from_pipeline_id or "")
     return Move(
         pipeline_name=pipeline.name if pipeline else "",
         stage_name=target.name if target else "",
         outcome=target.outcome if target else None,
         from_stage_name=origin.name if origin else None,
         is_creation=move.from_stage_id is None,
+        from_pipeline_name=left.name if left else None,
+        from_outcome=origin.outcome if origin else None,
     )
 
 

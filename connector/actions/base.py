@@ -6,19 +6,22 @@ An action may run again after a crash at any line: it first looks for what an ea
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.clock import Clock
-from connector.config import MailConfig
 from connector.crm.base import CrmClient
-from connector.delivery.email import EmailChannel
+from connector.delivery.base import Channel
 from connector.documents.kit import Kit
 from connector.documents.render import RenderPool
-from connector.domain import DealCard, User
+from connector.domain import CrmFile, DealCard, User
+from connector.errors import HeldError, RenderError
+from connector.playbook.model import Playbook
+from connector.reports.recipients import Recipient, resolve
 from connector.store.database import Database
 from connector.store.facts import AccountRow, Directory
 from connector.store.outbox import Effect
@@ -28,7 +31,8 @@ from connector.store.outbox import Effect
 class Tools:
     """All that an action may use, for one account.
 
-    `card` reads the deal of an effect; what it gives is never older than the effect itself.
+    `card` reads the deal of an effect; what it gives is never older than the effect itself. `sender` is the
+    address that letters come from.
     """
 
     db: Database
@@ -36,15 +40,17 @@ class Tools:
     client: CrmClient
     directory: Directory
     account_row: AccountRow
+    playbook: Playbook
     card: Callable[[Effect], DealCard]
     kit: Kit
     render_pool: RenderPool
-    email: EmailChannel
-    mail: MailConfig
+    email: Channel
+    sender: str
 
     @property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.account_row.timezone)
+    def today(self) -> date:
+        """The day in the account's time zone."""
+        return self.clock.now().astimezone(ZoneInfo(self.account_row.timezone)).date()
 
     def responsible(self, card: DealCard) -> User | None:
         return self.directory.users.get(card.deal.responsible_id or "")
@@ -54,6 +60,21 @@ class Tools:
         pipeline = self.directory.pipelines.get(card.deal.pipeline_id)
         stage = self.directory.stage(card.deal.pipeline_id, card.deal.stage_id)
         return pipeline.name if pipeline else "", stage.name if stage else ""
+
+    def recipient(self, role: str) -> Recipient:
+        """Who has a role of the playbook, as a user of this CRM and as an address. Raises HeldError."""
+        found = resolve(self.playbook.people, list(self.directory.users.values())).get(role)
+        if found is None:
+            raise HeldError(f"в разделе people не сказано, кто такой «{role}»")
+        return found
+
+    def material(self, name: str) -> CrmFile:
+        """A file of the kit («materials/price.pdf»). Raises RenderError when there is none."""
+        content = self.kit.files.get(name)
+        if content is None:
+            raise RenderError(name, "нет такого файла")
+        mime_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return CrmFile(name.rpartition("/")[2], content, mime_type)
 
 
 #: Runs one effect; returns what is worth remembering of it, as JSON. Raises HeldError, CrmError, RetryLater,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from connector.actions.base import Tools, search_from
 from connector.documents import context as contexts
 from connector.documents.context import Issued
+from connector.documents.freeze import freeze
 from connector.domain import CrmFile, DealCard
-from connector.store import archive
+from connector.store import archive, outbox
 from connector.store.archive import ArchivedDocument
 from connector.store.outbox import Effect
 
@@ -33,15 +35,68 @@ def make_document(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     return {"document_id": document.id, "number": document.number, "note_id": note_id}
 
 
+def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
+    """Give the document its number, typeset it and keep it.
+
+    Data are checked before a number is given. The number is remembered in the outbox row in the transaction
+    that takes it, so an attempt after a crash goes on with the same one and the series has no hole.
+    """
+    kind = effect.params["kind"]
+    card = tools.card(effect)
+    pipeline_name, _ = tools.names_of(card)
+    template = tools.kit.documents[kind]
+    tools.render_pool.check(kind, context_of(card, tools, kind=kind, number=None))
+    series = template.series(tools.kit.seller(pipeline_name).key)
+    issued_on, ordinal = _number(effect, tools, series)
+    number = template.number(ordinal, issued_on)
+    context = context_of(card, tools, kind=kind, number=number, issued_on=issued_on)
+    files = tools.render_pool.render(kind, context)
+    with tools.db.begin() as conn:
+        archive.save(
+            conn,
+            account=effect.account,
+            outbox_key=effect.key,
+            deal_id=card.deal.id,
+            kind=kind,
+            title=template.title,
+            series=series,
+            ordinal=ordinal,
+            number=number,
+            issued_on=issued_on,
+            total=context.get("итого", {}).get("сумма"),
+            currency=card.deal.currency,
+            template_sha256=tools.kit.fingerprint(kind),
+            context=freeze(context),
+            files=files,
+            now=tools.clock.now(),
+        )
+    with tools.db.read() as conn:
+        document = archive.find(conn, effect.account, effect.key)
+    assert document is not None
+    return document
+
+
+def _number(effect: Effect, tools: Tools, series: str) -> tuple[date, int]:
+    """The day and the ordinal of this document: those of an earlier attempt, else today and the next one."""
+    if "ordinal" in effect.result:
+        return date.fromisoformat(effect.result["issued_on"]), effect.result["ordinal"]
+    today = tools.today
+    with tools.db.begin() as conn:
+        ordinal = archive.reserve_number(conn, effect.account, series, today.year)
+        outbox.remember(conn, effect.id, {"issued_on": today.isoformat(), "ordinal": ordinal})
+    return today, ordinal
+
+
 def context_of(
     card: DealCard,
     tools: Tools,
     *,
     kind: str | None,
     number: str | None,
+    issued_on: date | None = None,
     attachments: Sequence[Issued] = (),
 ) -> dict[str, Any]:
-    """What a template of this account sees of a deal today."""
+    """What a template of this account sees of a deal; without `issued_on`, today."""
     pipeline_name, stage_name = tools.names_of(card)
     return contexts.build(
         card,
@@ -51,7 +106,7 @@ def context_of(
         stage_name=stage_name,
         pipeline_name=pipeline_name,
         number=number,
-        issued_on=tools.today,
+        issued_on=issued_on or tools.today,
         attachments=attachments,
     )
 

@@ -1,4 +1,4 @@
-"""Letters to the client, the responsible user or a person of the playbook, with the documents of their rule."""
+"""Letters to the client, the responsible user or a role of the playbook, with their rule's documents."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def _recipient(to: str, card: DealCard, tools: Tools) -> str:
         user = tools.responsible(card)
         emails = (user.email,) if user else ()
     else:
-        emails = tools.emails_of(to)
+        emails = (tools.recipient(to).email,)
     address = next((email.strip() for email in emails if email.strip()), "")
     if not address:
-        missing = _NO_ADDRESS.get(to, MissingField(f"{to}.email", f"templates/playbook, people, {to}"))
+        missing = _NO_ADDRESS.get(to, MissingField(f"{to}.email", f"правила, раздел people, {to}"))
         raise HeldError("некуда отправить письмо", [missing])
     return address
 
@@ -109,7 +109,7 @@ def _attached(effect: Effect, tools: Tools) -> _Attached:
         made = {other.params["id"]: other for other in of_run if other.action == "document"}
         for name in effect.params["attach"]:
             if name.startswith(MATERIALS):
-                files.append(tools.kit.material(name.removeprefix(MATERIALS)))
+                files.append(tools.material(name))
                 continue
             document = archive.find(conn, effect.account, made[name].key) if name in made else None
             if document is None:

@@ -7,17 +7,20 @@ from datetime import datetime
 from typing import Any
 
 from connector.actions.base import Tools, search_from
+from connector.playbook.model import RESPONSIBLE
 from connector.store import outbox
 from connector.store.outbox import Effect
 
 
 def give_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
-    """Give the deal's responsible user a task. params: text, due_at (ISO 8601)."""
+    """Give a person a task about the deal. params: text, due_at (ISO 8601), to (absent: who is responsible)."""
     card = tools.card(effect)
+    to = effect.params.get("to", RESPONSIBLE)
+    responsible_id = card.deal.responsible_id if to == RESPONSIBLE else tools.recipient(to).user_id
     task_id = tools.client.add_task(
         card.deal.id,
         effect.params["text"],
-        responsible_id=card.deal.responsible_id,
+        responsible_id=responsible_id,
         due_at=datetime.fromisoformat(effect.params["due_at"]),
         may_exist=effect.may_exist,
         since=search_from(effect),

@@ -138,7 +138,14 @@ def save_directory(
         conn,
         users,
         [
-            {"account": account, "user_id": u.id, "name": u.name, "email": u.email, "is_active": u.is_active}
+            {
+                "account": account,
+                "user_id": u.id,
+                "name": u.name,
+                "email": u.email,
+                "is_active": u.is_active,
+                "is_admin": u.is_admin,
+            }
             for u in people
         ],
     )
@@ -166,7 +173,9 @@ def directory(conn: Connection, account: str) -> Directory:
     reasons = conn.execute(select(loss_reasons).where(loss_reasons.c.account == account))
     return Directory(
         pipelines={key: Pipeline(key, names[key], tuple(rows)) for key, rows in by_pipeline.items()},
-        users={row.user_id: User(row.user_id, row.name, row.email, row.is_active) for row in people},
+        users={
+            row.user_id: User(row.user_id, row.name, row.email, row.is_active, row.is_admin) for row in people
+        },
         loss_reasons={row.loss_reason_id: LossReason(row.loss_reason_id, row.name) for row in reasons},
     )
 

@@ -158,6 +158,11 @@ def finish(conn: Connection, effect_id: int, result: Mapping[str, Any], now: dat
     )
 
 
+def remember(conn: Connection, effect_id: int, result: Mapping[str, Any]) -> None:
+    """Keep what an attempt has got so far, for the next one to go on with."""
+    conn.execute(update(outbox).where(outbox.c.id == effect_id).values(result=dict(result)))
+
+
 def hold(
     conn: Connection,
     effect_id: int,

@@ -261,6 +261,7 @@ users = Table(
     Column("name", String(255), nullable=False),
     Column("email", String(255), nullable=False, default=""),
     Column("is_active", Boolean, nullable=False, default=True),
+    Column("is_admin", Boolean, nullable=False, default=False),
 )
 
 loss_reasons = Table(

@@ -32,7 +32,9 @@ def hook_path(account: AccountConfig) -> str:
 def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blueprint:
     """The blueprint with one route for all CRMs of `CRMS`."""
     bp = Blueprint("webhooks", __name__)
-    known = {(account.crm, account.name): account for account in config.accounts}
+    known: dict[tuple[str, str], AccountConfig] = {
+        (account.crm, account.name): account for account in config.accounts
+    }
 
     def refuse(status: int, account: str, reason: str) -> Response:
         with db.begin() as conn:
@@ -42,7 +44,7 @@ def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blue
 
     @bp.post("/hooks/<crm>/<account>/<secret>")
     def receive(crm: str, account: str, secret: str) -> Response:
-        config_row = known.get((crm, account))  # type: ignore[call-overload]
+        config_row = known.get((crm, account))
         if config_row is None or not _equal(secret, config_row.hook_secret):
             return refuse(403, account if config_row else "-", "wrong secret")
         # A chunked body has no length of its own: read no more than the limit, whatever the header says.
