@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -68,46 +68,53 @@ class Clients:
         return iter(self._by_company.values())
 
     def _make(self, name: str, number: int, deal: DealRow) -> Client:
+        client = invent_client(name, number, at=deal.created_at, responsible_id=deal.manager_id or 0)
         seed = zlib.crc32(name.encode())
-        responsible = deal.manager_id or 0
-        domain = f"{names.latin(name)[:40].strip('-') or 'client'}.example"
-        company = Company(
-            id=number,
-            name=name,
-            phones=[phone(seed)],
-            emails=[f"info@{domain}"],
-            responsible_id=responsible,
-            created_at=deal.created_at,
-            updated_at=deal.created_at,
-            requisites=_requisites(name, number, seed),
-        )
-        count = 2 if seed % 5 == 0 else 1
-        contacts = [
-            self._contact(seed // 7 + k * 31, company, domain, deal.created_at, responsible, first=k == 0)
-            for k in range(count)
-        ]
-        return Client(company, contacts)
+        # Every twelfth client never left an address, every fourteenth has not told its details.
+        if seed % 12 == 5:
+            client.contacts[0].emails.clear()
+        if seed % 14 == 3 and client.company.requisites:
+            client.company.requisites = Requisites(client.company.requisites.id, full_name=name)
+        for contact in client.contacts:
+            self._last_contact += 1
+            contact.id = self._last_contact
+        return client
 
-    def _contact(
-        self, seed: int, company: Company, domain: str, at: datetime, responsible: int, *, first: bool
-    ) -> Contact:
-        person = names.person(seed)
-        self._last_contact += 1
-        # Every twelfth client never left an address.
-        email = f"{names.latin(person.name)}.{names.latin(person.last_name)}@{domain}"
-        return Contact(
-            id=self._last_contact,
-            name=person.name,
-            last_name=person.last_name,
-            second_name=person.second_name,
-            post=names.POSTS[seed % len(names.POSTS)],
-            phones=[phone(seed)],
-            emails=[] if first and seed % 12 == 5 else [email],
-            company_id=company.id,
-            responsible_id=responsible,
-            created_at=at,
-            updated_at=at,
+
+def invent_client(name: str, number: int, *, at: datetime, responsible_id: int) -> Client:
+    """A company called `name` with id `number` and all details, and one or two people with id 0."""
+    seed = zlib.crc32(name.encode())
+    domain = f"{names.latin(name)[:40].strip('-') or 'client'}.example"
+    company = Company(
+        id=number,
+        name=name,
+        phones=[phone(seed)],
+        emails=[f"info@{domain}"],
+        responsible_id=responsible_id,
+        created_at=at,
+        updated_at=at,
+        requisites=_requisites(name, number, seed),
+    )
+    contacts = []
+    for place in range(2 if seed % 5 == 0 else 1):
+        own = seed // 7 + place * 31
+        person = names.person(own)
+        contacts.append(
+            Contact(
+                id=0,
+                name=person.name,
+                last_name=person.last_name,
+                second_name=person.second_name,
+                post=names.POSTS[own % len(names.POSTS)],
+                phones=[phone(own)],
+                emails=[f"{names.latin(person.name)}.{names.latin(person.last_name)}@{domain}"],
+                company_id=number,
+                responsible_id=responsible_id,
+                created_at=at,
+                updated_at=at,
+            )
         )
+    return Client(company, contacts)
 
 
 def has_contact(deal: DealRow) -> bool:
@@ -138,6 +145,16 @@ def product_rows(deal: DealRow, first_id: int) -> list[ProductRow]:
     return [machine, *rows]
 
 
+def balanced(rows: list[ProductRow], amount: Decimal | None, new_id: int) -> list[ProductRow]:
+    """`rows` with the first price moved so that the sum is `amount`; one new row where that cannot be."""
+    if not amount or amount <= 0:
+        return rows
+    rest = amount - sum((row.price * row.quantity for row in rows[1:]), Decimal(0))
+    if rows and rest > 0 and rows[0].quantity == 1:
+        return [replace(rows[0], price=rest), *rows[1:]]
+    return [ProductRow(new_id, MACHINES[0], amount, Decimal(1), "шт", VAT_RATE)]
+
+
 def _requisites(name: str, number: int, seed: int) -> Requisites:
     form, _, brand = name.partition(" ")
     person = names.person(seed // 13)
@@ -146,9 +163,6 @@ def _requisites(name: str, number: int, seed: int) -> Requisites:
     inn = legal_ids.person_inn(number) if is_trader else legal_ids.company_inn(number)
     city = names.CITIES[seed % len(names.CITIES)]
     street = names.STREETS[seed // 7 % len(names.STREETS)]
-    # Every fourteenth company has not told its details yet.
-    if seed % 14 == 3:
-        return Requisites(id=number, full_name=name)
     return Requisites(
         id=number,
         full_name={

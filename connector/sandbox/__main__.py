@@ -1,0 +1,30 @@
+"""`python -m connector.sandbox`: the sandbox alone, for tests and for trying the CRMs' APIs by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from connector.errors import ConfigError
+from connector.sandbox.app import USUAL_LATENCY_S, main_loop
+
+
+@click.command(help="Песочница amoCRM и Битрикс24: API, доска сделок и почтовый ящик на этой машине.")
+@click.option("--port", default=8090, show_default=True, help="Порт; 0 — любой свободный.")
+@click.option("--json", "as_json", is_flag=True, help="Напечатать адреса и ключи одной строкой JSON.")
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Папка с историей отдела вместо сгенерированной.",
+)
+@click.option("--latency", default=USUAL_LATENCY_S, show_default=True, help="Задержка ответов API, секунды.")
+def main(port: int, as_json: bool, history: Path | None, latency: float) -> None:
+    try:
+        main_loop(port, as_json=as_json, history=history, latency_s=latency)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""The whole sandbox in one process: two portals, their APIs, a mail box and a board, all on 127.0.0.1.
+
+Only this module knows all parts of the sandbox. Secrets are made anew at every start unless they are given.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import secrets
+import signal
+import socket
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import click
+from flask import Flask
+from waitress.server import create_server
+
+from connector.sandbox.amocrm import AmoCrm
+from connector.sandbox.bitrix24 import Bitrix24
+from connector.sandbox.board import Board
+from connector.sandbox.faults import Faults
+from connector.sandbox.generate import ZONE, generate
+from connector.sandbox.history_files import read_history
+from connector.sandbox.history_load import Past, load, prepare
+from connector.sandbox.mailbox import Mailbox
+from connector.sandbox.state import Portal
+
+#: What an answer of a real portal takes at best; `connector sandbox` and `connector demo` run with it.
+USUAL_LATENCY_S = 0.1
+WEB_THREADS = 16
+
+Dialect = Literal["amocrm", "bitrix24"]
+_PORTAL_NAMES: dict[Dialect, str] = {"amocrm": "Песочница amoCRM", "bitrix24": "Песочница Битрикс24"}
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Everything that opens the sandbox's doors, of the shapes that the real CRMs use."""
+
+    amocrm_token: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
+    amocrm_account_id: int = field(default_factory=lambda: 30_000_000 + secrets.randbelow(2_000_000))
+    webhook_secret: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
+    oauth_token: str = field(default_factory=lambda: secrets.token_hex(35), repr=False)
+    member_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    application_token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+
+class Sandbox:
+    """Both CRMs with one past, ready to talk after `start`.
+
+    port 0: any free one. history: a folder in the history format instead of the generated year. latency_s:
+    how long each API answer takes. start_now: what the portals take for the present moment at start (aware);
+    None = the machine's. Raises ConfigError for a bad folder, OSError for a taken port.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        history: Path | None = None,
+        latency_s: float = 0.0,
+        start_now: datetime | None = None,
+        smtp_port: int = 0,
+        keys: Secrets | None = None,
+    ) -> None:
+        keys = keys or Secrets()
+        past = _past(history, start_now)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.faults = Faults()
+        self.faults.latency_s = latency_s
+        self.portals: dict[str, Portal] = {name: _portal(name, past, start_now) for name in _PORTAL_NAMES}
+        self.mailbox = Mailbox(base_url=self.base_url, port=smtp_port)
+        self.amocrm = AmoCrm(
+            self.portals["amocrm"],
+            base_url=self.base_url,
+            token=keys.amocrm_token,
+            account_id=keys.amocrm_account_id,
+            faults=self.faults,
+        )
+        self.bitrix24 = Bitrix24(
+            self.portals["bitrix24"],
+            base_url=self.base_url,
+            webhook_user_id=min(self.portals["bitrix24"].users),
+            webhook_secret=keys.webhook_secret,
+            oauth_token=keys.oauth_token,
+            member_id=keys.member_id,
+            application_token=keys.application_token,
+            faults=self.faults,
+        )
+        self.board = Board(self.portals, self.mailbox, add_bitrix_webhook=self.bitrix24.add_outgoing_webhook)
+        self.flask = self._make_flask()
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Sandbox:
+        """Begin to answer; returns itself."""
+        self.mailbox.start()
+        self.amocrm.start()
+        self.bitrix24.start()
+        self._server = create_server(
+            self.flask,
+            sockets=[self._socket],
+            threads=WEB_THREADS,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+        self._thread = threading.Thread(target=self._server.run, name="sandbox-web", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Answer no more and give the ports back."""
+        self.amocrm.stop()
+        self.bitrix24.stop()
+        self.mailbox.stop()
+        if self._server is not None and self._thread is not None:
+            # The server's own loop must close its sockets: another thread would pull them from under it.
+            self._server.trigger.pull_trigger(self._close_server)
+            self._thread.join(timeout=10)
+            self._server.task_dispatcher.shutdown()
+        self._socket.close()
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def describe(self) -> dict[str, Any]:
+        """Addresses and secrets, as `connector sandbox --json` prints them."""
+        return {
+            "amocrm": self.amocrm.endpoints(),
+            "bitrix24": self.bitrix24.endpoints(),
+            "mail": {
+                "smtp_host": self.mailbox.smtp_host,
+                "smtp_port": self.mailbox.smtp_port,
+                "inbox_url": self.mailbox.inbox_url,
+            },
+            "board_url": f"{self.base_url}/board",
+        }
+
+    def add_link(self, title: str, url: str) -> None:
+        """Show a link in the head of every page: the demo points at the connector's own pages."""
+        self.board.links.append((title, url))
+
+    def _make_flask(self) -> Flask:
+        flask = Flask(__name__, static_folder=None)
+        flask.json.ensure_ascii = False  # type: ignore[attr-defined]
+        for blueprint in (
+            self.amocrm.blueprint(),
+            self.bitrix24.blueprint(),
+            self.faults.blueprint("/sandbox/api/faults"),
+            self.mailbox.blueprint(),
+            self.board.blueprint(),
+        ):
+            flask.register_blueprint(blueprint)
+        return flask
+
+    def _close_server(self) -> None:
+        for connection in list(self._server._map.values()):
+            connection.close()
+
+
+def main_loop(
+    port: int, *, as_json: bool, history: Path | None = None, latency_s: float = USUAL_LATENCY_S
+) -> None:
+    """Run a sandbox until it is interrupted; prints one JSON line, or the addresses in words, when ready."""
+    over = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        over.set()
+
+    with Sandbox(port, history=history, latency_s=latency_s) as sandbox:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
+        found = sandbox.describe()
+        if as_json:
+            click.echo(json.dumps(found, ensure_ascii=False))
+        else:
+            click.echo(f"Доска:          {found['board_url']}")
+            click.echo(f"Почтовый ящик:  {sandbox.base_url}/mail")
+            click.echo("Ключи доступа печатает --json. Остановить: Ctrl+C.")
+        over.wait()
+
+
+def _portal(name: Dialect, past: Past, start_now: datetime | None) -> Portal:
+    account = past.history.account
+    portal = Portal(name, name=_PORTAL_NAMES[name], timezone=account.tz, currency=account.currency)
+    if start_now is not None:
+        portal.time_shift = start_now - datetime.now(UTC)
+    load(past, portal)
+    return portal
+
+
+def _past(folder: Path | None, start_now: datetime | None) -> Past:
+    if folder is not None:
+        return prepare(read_history(folder))
+    return _generated((start_now or datetime.now(UTC)).astimezone(ZoneInfo(ZONE)).date())
+
+
+@functools.lru_cache(maxsize=2)
+def _generated(today: date) -> Past:
+    return prepare(generate(today))
