@@ -1,0 +1,45 @@
+"""What a report is: a name, a way to its data from facts, and what rendering makes of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connector.figures.base import Facts
+from connector.figures.plan import IsWorking, Plan, weekdays
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """What the numbers of a report come from; its moment is `facts.as_of`."""
+
+    facts: Facts
+    plans: Sequence[Plan] = ()
+    is_working: IsWorking = weekdays
+
+
+class ReportData(Protocol):
+    """All that a report's templates show; each report has a frozen dataclass of its own."""
+
+    @property
+    def title(self) -> str:
+        """The headline: subject of the letter, title of the post."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One line of the table of reports. `name` is also that of its templates; `summary` is for people."""
+
+    name: str
+    summary: str
+    build: Callable[[ReportInput], ReportData]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedReport:
+    """One report ready to leave: `text` for the CRM and messengers, `html` for a letter."""
+
+    title: str
+    text: str
+    html: str

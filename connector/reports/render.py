@@ -1,0 +1,54 @@
+"""Report data -> text and HTML through the templates in `templates/reports`, one data model for both.
+
+Templates see the fields of the report's dataclass by name, and the filters of all templates of the product.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from decimal import Decimal
+from pathlib import Path
+
+from jinja2 import FileSystemLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
+from jinja2.exceptions import SecurityError
+
+from connector.documents.environment import TemplateEnvironment
+from connector.errors import RenderError
+from connector.reports.base import RenderedReport, Report, ReportData
+from connector.reports.wording import whole_money, whole_percent
+
+#: What report templates may call beside the filters of all templates.
+FILTERS = {
+    "деньги_кратко": whole_money,
+    "проценты": whole_percent,
+    "доля": lambda share: whole_percent(Decimal(share) * 100),
+}
+
+
+def render(report: Report, data: ReportData, templates_dir: Path) -> RenderedReport:
+    """The report as text and HTML.
+
+    Raises RenderError, with template and line, for a mistake in a template.
+    """
+    text = _render(f"{report.name}.txt", data, templates_dir)
+    html = _render(f"{report.name}.html", data, templates_dir)
+    # Blocks that say nothing leave at most one empty line behind.
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()
+    return RenderedReport(title=data.title, text=text + "\n", html=html)
+
+
+def _render(name: str, data: ReportData, templates_dir: Path) -> str:
+    loader = FileSystemLoader(templates_dir / "reports")
+    environment = TemplateEnvironment(loader, autoescape=name.endswith(".html"))
+    environment.filters.update(FILTERS)
+    assert dataclasses.is_dataclass(data)
+    fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
+    try:
+        return environment.get_template(name).render(fields, report=data)
+    except TemplateNotFound as error:
+        raise RenderError(name, "нет такого шаблона в папке reports") from error
+    except TemplateSyntaxError as error:
+        raise RenderError(error.name or name, error.message or "ошибка в шаблоне", error.lineno) from error
+    except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
+        raise RenderError(name, str(error)) from error
