@@ -16,7 +16,7 @@ from flask import Blueprint, Response, jsonify, request
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A prepared wrong answer. `path_part` limits it to requests whose path holds that text, `method` to a verb.
+    """A prepared wrong answer. `path_part` limits it to paths that hold that text, `method` to a verb.
 
     `after_commit`: the request is carried out and only its answer is lost, so a repeat makes a second entity.
     """

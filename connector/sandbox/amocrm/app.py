@@ -1,0 +1,186 @@
+"""The amoCRM dialect of one sandbox account: its parts wired, its addresses served.
+
+Every request goes one way: prepared failure, latency, block, token, limit, handler. Nothing of
+`connector.crm` is known here; the two meet over HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, RequestRedirect, Rule
+
+from connector.sandbox.amocrm import account, leads, notes, people, tasks, webhooks
+from connector.sandbox.amocrm import events as event_api
+from connector.sandbox.amocrm.delivery import Delivery
+from connector.sandbox.amocrm.drive import Drive
+from connector.sandbox.amocrm.events import EventLog
+from connector.sandbox.amocrm.gate import RateGate
+from connector.sandbox.amocrm.oauth import Oauth
+from connector.sandbox.amocrm.request import Call
+from connector.sandbox.amocrm.wire import ApiError, Reply, html, problem
+from connector.sandbox.amocrm.world import Handler, Route, Switches, World
+from connector.sandbox.faults import Faults
+from connector.sandbox.state import Portal
+
+_METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
+_PREFIXES = ("/api/v4", "/api/v2", "/oauth2", "/v1.0", "/download")
+#: Answered without a Bearer token: a secret is in the address or in the body.
+_OPEN = ("/oauth2/", "/oauth", "/download/", "/v1.0/sessions/upload/")
+#: Larger bodies are refused unread; a part of a file is at most 512 KB, 250 leads are far below.
+_MAX_BODY = 16 * 1024 * 1024
+
+
+class AmoCrm:
+    """One account of the sandbox as amoCRM. `token` is the long-lived token of an admin.
+
+    Parts that tests and the board look at: `world`, `delivery`, `oauth`, `events`, `drive`, `gate`.
+    """
+
+    def __init__(
+        self,
+        portal: Portal,
+        *,
+        base_url: str,
+        token: str,
+        account_id: int,
+        faults: Faults,
+        subdomain: str = "sandbox",
+        switches: Switches | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.world = World(portal, base_url.rstrip("/"), account_id, subdomain, switches or Switches())
+        self.faults = faults
+        self.oauth = Oauth(self.world, token)
+        self.gate = RateGate(monotonic)
+        self.delivery = Delivery(self.world, faults)
+        self.events = EventLog(self.world)
+        self.drive = Drive(self.world)
+        self._map = Map(
+            [Rule(r.rule, methods=[r.method], endpoint=r.handler) for r in self._routes()],
+            strict_slashes=False,
+            merge_slashes=False,
+        )
+
+    def _routes(self) -> list[Route]:
+        return [
+            *self.oauth.routes(),
+            *account.ROUTES,
+            *leads.ROUTES,
+            *people.ROUTES,
+            *tasks.ROUTES,
+            *notes.ROUTES,
+            *webhooks.routes(self.delivery),
+            *event_api.routes(self.events),
+            *self.drive.routes(),
+        ]
+
+    def start(self) -> None:
+        """Start sending webhooks."""
+        self.delivery.start()
+
+    def stop(self) -> None:
+        self.delivery.stop()
+
+    def endpoints(self) -> dict[str, Any]:
+        """What a client needs to know to connect."""
+        return {
+            "base_url": self.world.base_url,
+            "token": self.oauth.token,
+            "account_id": self.world.account_id,
+            "subdomain": self.world.subdomain,
+            "client_id": self.oauth.client_id,
+            "client_secret": self.oauth.client_secret,
+        }
+
+    def blueprint(self) -> Blueprint:
+        """All addresses, absolute; to be mounted at the root."""
+        bp = Blueprint("amocrm", __name__)
+
+        def serve(rest: str = "") -> Response:
+            return self._serve()
+
+        for number, prefix in enumerate(_PREFIXES):
+            bp.add_url_rule(f"{prefix}/<path:rest>", f"serve_{number}", serve, methods=_METHODS)
+        bp.add_url_rule("/oauth", "consent", serve, methods=["GET"])
+        return bp
+
+    def _serve(self) -> Response:
+        call = Call(
+            method=request.method,
+            path=request.path,
+            query_string=request.query_string.decode("latin-1"),
+            body=b"",
+            content_type=(request.content_type or "").lower(),
+            headers=request.headers,
+        )
+        if self.faults.latency_s:
+            time.sleep(self.faults.latency_s)
+        failure = self.faults.take_failure(call.method, call.path)
+        if failure is None or failure.after_commit:
+            reply = self._answer(call)
+        if failure is not None:
+            reply = Reply(failure.status, failure.body.encode(), failure.content_type)
+        response = Response(reply.body, reply.status, content_type=reply.content_type)
+        response.headers.extend(reply.headers)
+        if reply.status == 204 or (reply.status == 202 and not reply.body):
+            del response.headers["Content-Type"]
+        return response
+
+    def _answer(self, call: Call) -> Reply:
+        try:
+            refusal = self._let_in(call)
+            if refusal is not None:
+                return refusal
+            handler, arguments = self._match(call)
+            if (request.content_length or 0) > _MAX_BODY:
+                return problem(413, "Request body is too large")
+            call.body = request.get_data(cache=False)
+            return handler(self.world, call, **arguments)
+        except ApiError as error:
+            return error.reply
+
+    def _let_in(self, call: Call) -> Reply | None:
+        token = _bearer(call.headers.get("Authorization", ""))
+        client = token or (request.remote_addr or "")
+        if call.path.startswith(_OPEN):
+            blocked = self.faults.limits_on and self.gate.is_blocked(self.oauth.token)
+            return html(403, "Forbidden") if blocked and call.path.startswith("/oauth") else None
+        # The drive is another host in life, with no documented limit.
+        if self.faults.limits_on and call.path.startswith("/api/"):
+            refusal = self.gate.refusal(client)
+            if refusal is not None:
+                return refusal
+        user_id = self.oauth.user_of(token) if token else None
+        if user_id is None:
+            return problem(401, "Неверный логин или пароль")
+        context = call.headers.get("X-Context-User-ID")
+        if context is not None:
+            known = self.world.user(int(context)) if context.isdigit() and len(context) < 19 else None
+            if known is None or not known.is_active:
+                return problem(403, "Forbidden")
+            user_id = known.id
+        call.user_id = user_id
+        return None
+
+    def _match(self, call: Call) -> tuple[Handler, dict[str, Any]]:
+        adapter = self._map.bind(urlsplit(self.world.base_url).netloc or "localhost")
+        try:
+            handler, arguments = adapter.match(call.path, method=call.method)
+        except MethodNotAllowed as error:
+            allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD"}))
+            reply = problem(405, "Method Not Allowed")
+            raise ApiError(Reply(405, reply.body, reply.content_type, {"Allow": allowed})) from None
+        except (HTTPException, RequestRedirect):
+            raise ApiError(problem(404, "Page not found.")) from None
+        return handler, dict(arguments)
+
+
+def _bearer(header: str) -> str:
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,225 @@
+"""Sending webhooks: who is subscribed, two seconds for an answer, the ladder of retries, switching off.
+
+Time is the sandbox's own: moving `Portal.time_shift` makes retries due. Source: reference 6.1, 6.6.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import requests
+
+from connector.sandbox.amocrm.hook_bodies import Notice, form, notices
+from connector.sandbox.amocrm.world import World
+from connector.sandbox.faults import Faults
+from connector.sandbox.state import Change
+
+ANSWER_WITHIN_S = 2.0
+#: Wait before try 2, 3, 4, 5; counted from the previous try.
+LADDER = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=15), timedelta(hours=1))
+#: From here on only 499 and 5xx are tried again.
+STRICT_FROM_TRY = 3
+DISABLE_OVER = 100
+DISABLE_WINDOW = timedelta(hours=2)
+CONNECTION_FAILED = 0
+#: How often the thread looks at the clock, which anyone may move.
+_POLL_S = 0.1
+
+
+@dataclass(slots=True)
+class Hook:
+    """One subscription; `settings` are its event codes."""
+
+    id: int
+    destination: str
+    settings: list[str]
+    sort: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: int
+    disabled: bool = False
+    #: Moments of invalid answers of the last two hours.
+    invalid_at: deque[datetime] = field(default_factory=deque)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try, for the board and for tests. `status` 0: no connection."""
+
+    at: datetime
+    hook_id: int
+    destination: str
+    code: str
+    attempt: int
+    status: int
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    due: datetime
+    number: int
+    hook_id: int = field(compare=False)
+    notice: Notice = field(compare=False)
+    request_id: str = field(compare=False)
+    attempt: int = field(compare=False, default=1)
+
+
+class Delivery:
+    """The queue of one account and the thread that empties it, in the order of the changes.
+
+    Without `start` nothing leaves; `run_due` sends what is due in the caller's thread.
+    """
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        self._world = world
+        self._faults = faults
+        self._wake = threading.Condition()
+        self._waiting: list[_Waiting] = []
+        self._number = 0
+        self._in_flight = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self.hooks: dict[int, Hook] = {}
+        self.attempts: deque[Attempt] = deque(maxlen=2000)
+        world.portal.listen(self._hear)
+
+    def start(self) -> None:
+        if self._thread is None:
+            self._stopping = False
+            self._thread = threading.Thread(target=self._run, name="amocrm-delivery", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the delivery in flight; what waits is kept."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=ANSWER_WITHIN_S + 3)
+            self._thread = None
+
+    def pending(self) -> int:
+        """Deliveries that wait or are under way."""
+        with self._wake:
+            return len(self._waiting) + self._in_flight
+
+    def run_due(self) -> int:
+        """Send everything that is due by the sandbox's clock; how many tries were made."""
+        count = 0
+        while (item := self._take()) is not None:
+            self._send(item)
+            count += 1
+        return count
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self._world.portal.time_shift
+
+    def _hear(self, change: Change) -> None:
+        found = notices(change)
+        for notice in found:
+            for hook in list(self.hooks.values()):
+                if notice.code in hook.settings and not hook.disabled:
+                    self._enqueue(hook.id, notice)
+
+    def _enqueue(self, hook_id: int, notice: Notice) -> None:
+        if self._faults.is_dropped():
+            return
+        for _ in range(2 if self._faults.duplicate else 1):
+            due = self._now() + timedelta(seconds=self._faults.hold_s())
+            with self._wake:
+                self._number += 1
+                item = _Waiting(due, self._number, hook_id, notice, str(uuid4()))
+                heapq.heappush(self._waiting, item)
+                self._wake.notify_all()
+
+    def _take(self) -> _Waiting | None:
+        with self._wake:
+            if not self._waiting or self._waiting[0].due > self._now():
+                return None
+            self._in_flight = True
+            return heapq.heappop(self._waiting)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            item = self._take()
+            if item is None:
+                with self._wake:
+                    if not self._stopping:
+                        self._wake.wait(_POLL_S)
+                continue
+            self._send(item)
+
+    def _send(self, item: _Waiting) -> None:
+        try:
+            hook = self.hooks.get(item.hook_id)
+            if hook is None or hook.disabled:
+                return
+            status = self._post(hook.destination, item)
+            now = self._now()
+            self.attempts.append(
+                Attempt(now, hook.id, hook.destination, item.notice.code, item.attempt, status)
+            )
+            if not 100 <= status <= 299:
+                self._failed(hook, item, status, now)
+        finally:
+            with self._wake:
+                self._in_flight = False
+
+    def _post(self, destination: str, item: _Waiting) -> int:
+        """The answer's status; 0 for no connection, the switch's code for no answer in time."""
+        with self._world.portal.lock:
+            body = form(self._world, item.notice)
+        headers = {
+            "User-Agent": "amoCRM-Webhooks/3.0",
+            "Accept-Encoding": "gzip",
+            "Accept": None,
+            "Connection": None,
+            "Content-Type": "application/x-www-form-urlencoded",
+            "X-amoCRM-RequestId": item.request_id,
+        }
+        try:
+            with self._session.post(
+                destination,
+                data=body,
+                headers=headers,
+                timeout=ANSWER_WITHIN_S,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                return answer.status_code
+        except requests.Timeout:
+            return self._world.switches.timeout_code
+        except requests.RequestException:
+            return CONNECTION_FAILED
+
+    def _failed(self, hook: Hook, item: _Waiting, status: int, now: datetime) -> None:
+        hook.invalid_at.append(now)
+        while hook.invalid_at and hook.invalid_at[0] < now - DISABLE_WINDOW:
+            hook.invalid_at.popleft()
+        if len(hook.invalid_at) > DISABLE_OVER:
+            hook.disabled = True
+            return
+        wait = next_wait(item.attempt, status)
+        if wait is not None:
+            with self._wake:
+                self._number += 1
+                again = _Waiting(
+                    now + wait, self._number, hook.id, item.notice, item.request_id, item.attempt + 1
+                )
+                heapq.heappush(self._waiting, again)
+
+
+def next_wait(attempt: int, status: int) -> timedelta | None:
+    """How long after failed try number `attempt` (from 1) the next comes; None when it was the last."""
+    if attempt > len(LADDER):
+        return None
+    if attempt >= STRICT_FROM_TRY and not (status == 499 or 500 <= status <= 599):
+        return None
+    return LADDER[attempt - 1]
