@@ -1,0 +1,314 @@
+"""Calls of Bitrix24's REST through an inbound webhook: envelope, errors, batch, paging, operating time. Must
+not know what an entity means.
+
+Source: Bitrix24 REST docs, pages «Общие принципы», «Пакетные запросы», «Лимиты», «Системные ошибки».
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import quote
+
+from connector.clock import Clock
+from connector.config import AccountConfig
+from connector.crm.http import BY_STATUS, ErrorRules, Fault, HttpSession, Rate, RateLimiter
+from connector.crm.wild import Malformed, Wild
+from connector.errors import CrmError, CrmErrorKind, RetryLater
+
+T = TypeVar("T")
+Params = Mapping[str, object]
+Reader = Callable[[Wild], T]
+
+#: Fixed by Bitrix24 for every list and for the commands of a batch.
+PAGE = 50
+BATCH = 50
+
+#: The bucket holds 50 and leaks 2 a second; a part is left to whoever else calls from this address.
+PER_SECOND = 1.9
+BURST = 45
+
+#: Seconds of execution a method may use in ten minutes are 480; the call that crosses the line still runs.
+OPERATING_LIMIT_S = 470
+
+#: Until when a method is blocked is not in the refusal, only in the answers before it.
+OPERATING_PAUSE = timedelta(minutes=1)
+OVERLOAD_PAUSE = timedelta(minutes=5)
+
+BY_CODE: dict[str, CrmErrorKind] = {
+    "EXPIRED_TOKEN": "reauth",
+    "INVALID_TOKEN": "reauth",
+    "INVALID_CREDENTIALS": "reauth",
+    "NO_AUTH_FOUND": "reauth",
+    "AUTHORIZATION_ERROR": "reauth",
+    "APPLICATION_NOT_FOUND": "config",
+    "ERROR_OAUTH": "config",
+    "PAYMENT_REQUIRED": "config",
+    "METHOD_CONFIRM_WAITING": "config",
+    "INSUFFICIENT_SCOPE": "config",
+    "ACCESS_DENIED": "config",
+    "WRONG_AUTH_TYPE": "config",
+    "USER_ACCESS_ERROR": "config",
+    "ALLOWED_ONLY_INTRANET_USER": "config",
+    "ERROR_METHOD_NOT_FOUND": "config",
+    "INVALID_REQUEST": "config",
+    "PORTAL_DELETED": "config",
+    "NOT_FOUND": "not_found",
+    "OWNER_NOT_FOUND": "not_found",
+    "QUERY_LIMIT_EXCEEDED": "retry",
+    "OPERATION_TIME_LIMIT": "retry",
+    "OVERLOAD_LIMIT": "retry",
+    "INTERNAL_SERVER_ERROR": "retry",
+    "ERROR_UNEXPECTED_ANSWER": "retry",
+}
+
+
+def read_error(_status: int, body: object) -> Fault | None:
+    """What an error body says; it comes with HTTP 200 too. Classic methods leave the code empty and say «not
+    found» in the portal's language."""
+    if not isinstance(body, dict) or "error" not in body:
+        return None
+    wild = Wild(body)
+    code = wild.text_at("error").upper()
+    detail = re.sub(r"<[^<>]{1,20}>", " ", wild.text_at("error_description"))
+    if code == "" and re.search(r"not found|не найден", detail, re.IGNORECASE):
+        code = "NOT_FOUND"
+    pauses = {"OPERATION_TIME_LIMIT": OPERATING_PAUSE, "OVERLOAD_LIMIT": OVERLOAD_PAUSE}
+    refused = code in ("QUERY_LIMIT_EXCEEDED", "OVERLOAD_LIMIT")
+    return Fault(code, detail, refused=refused, retry_after=pauses.get(code))
+
+
+RULES = ErrorRules(read_error, BY_CODE)
+
+
+class B24Api:
+    """One portal's REST. Every method raises CrmError, or RetryLater when a limit is used up."""
+
+    def __init__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> None:
+        self.account = account.name
+        self.base = account.url
+        self._clock = clock
+        self._operating = _OperatingBook(clock)
+        secret = account.url.rstrip("/").rsplit("/", 1)[-1]
+        self._http = HttpSession(
+            account.name,
+            limiter=limiter,
+            rate=Rate(f"bitrix24:{account.name}", PER_SECOND, BURST),
+            clock=clock,
+            rules=RULES,
+            secrets=(secret, account.token, account.application_token, account.hook_secret),
+            # The server itself cuts a request after 60 s.
+            timeout_s=(8, 65),
+            follow_moves=True,
+        )
+
+    def call(self, method: str, params: Params, read: Reader[T], *, repeatable: bool = True) -> T:
+        """The `result` of one call. `repeatable` is False for calls that create something."""
+        return self._read(method, read, self._send(method, params, repeatable=repeatable).get("result"))
+
+    def find(self, method: str, params: Params, read: Reader[T]) -> T | None:
+        """Like `call`; None when the thing is not there (any more)."""
+        try:
+            return self.call(method, params, read)
+        except CrmError as error:
+            if error.kind == "not_found":
+                return None
+            raise
+
+    def batch(self, commands: Mapping[str, tuple[str, Params]]) -> Batch:
+        """Several reads in one request, at most 50. A command that fails does not stop the others."""
+        cmd = {key: f"{method}?{_query(params)}" for key, (method, params) in commands.items()}
+        envelope = self._send("batch", {"halt": 0, "cmd": cmd}, repeatable=True)
+        parts = envelope.get("result")
+        parts = parts if isinstance(parts, dict) else {}
+        return Batch(
+            self,
+            {key: method for key, (method, _) in commands.items()},
+            _as_map(parts.get("result"), list(commands)),
+            _as_map(parts.get("result_error"), list(commands)),
+        )
+
+    def keyset(
+        self,
+        method: str,
+        params: Mapping[str, object],
+        rows: Callable[[Wild], Wild],
+        read: Reader[T],
+        *,
+        key: str,
+    ) -> Iterator[T]:
+        """All rows by ascending id, a page at a time: no counting, no offset that could slip.
+
+        `rows` finds the list in the result; `key` is how this method spells the id, in filter and rows alike.
+        """
+        last = 0
+        given = params.get("filter")
+        filters = dict(given) if isinstance(given, dict) else {}
+        while True:
+            page = {
+                **params,
+                "filter": {**filters, f">{key}": last},
+                "order": {key: "ASC"},
+                "start": -1,
+            }
+
+            def read_page(result: Wild) -> list[tuple[int, T]]:
+                return [(item[key].int(), read(item)) for item in rows(result).each()]
+
+            found = self.call(method, page, read_page)
+            for row_id, row in found:
+                if row_id <= last:
+                    raise self.unexpected(method, f"row {row_id} came after {last}")
+                last = row_id
+                yield row
+            if len(found) < PAGE:
+                return
+
+    def offset(
+        self, method: str, params: Params, rows: Callable[[Wild], Wild], read: Reader[T]
+    ) -> Iterator[T]:
+        """All rows of a list that has no keyset, by `start`; the end is a missing `next`."""
+        start: object = 0
+        while start is not None:
+            envelope = self._send(method, {**params, "start": start}, repeatable=True)
+
+            def read_page(result: Wild) -> list[T]:
+                return [read(item) for item in rows(result).each()]
+
+            found = self._read(method, read_page, envelope.get("result"))
+            yield from found
+            start = envelope.get("next") if found else None
+
+    def unexpected(self, method: str, detail: str) -> CrmError:
+        """The error for an answer that is not what the documentation promises."""
+        return CrmError(
+            "rejected", account=self.account, call=method, code="UNEXPECTED_ANSWER", detail=detail[:300]
+        )
+
+    def _send(self, method: str, params: Params, *, repeatable: bool) -> dict[str, object]:
+        self._operating.check(method)
+        try:
+            data = self._http.send(
+                "POST",
+                f"{self.base}/{method}.json",
+                call=method,
+                repeatable=repeatable,
+                json_body=dict(params),
+            ).data
+        except CrmError as error:
+            if error.code == "OPERATION_TIME_LIMIT":
+                error.retry_after = self._operating.free_in(method) or error.retry_after
+            raise
+        if not isinstance(data, dict) or "result" not in data:
+            raise self.unexpected(method, "no result")
+        self._operating.note(method, data.get("time"))
+        return data
+
+    def _read(self, method: str, read: Reader[T], result: object) -> T:
+        try:
+            return read(Wild(result, "result"))
+        except Malformed as error:
+            raise self.unexpected(method, str(error)) from error
+
+
+class Batch:
+    """The answers of a batch by the keys of its commands."""
+
+    def __init__(
+        self,
+        api: B24Api,
+        methods: Mapping[str, str],
+        results: Mapping[str, object],
+        errors: Mapping[str, object],
+    ) -> None:
+        self._api = api
+        self._methods = methods
+        self._results = results
+        self._errors = errors
+
+    def read(self, key: str, read: Reader[T]) -> T:
+        """The result of one command; CrmError when that command failed."""
+        method = self._methods[key]
+        if key in self._errors:
+            fault = read_error(200, self._errors[key]) or Fault("")
+            kind = BY_CODE.get(fault.code, BY_STATUS.get(400, "rejected"))
+            raise CrmError(
+                kind,
+                account=self._api.account,
+                call=method,
+                code=fault.code,
+                detail=fault.detail[:300],
+                retry_after=fault.retry_after,
+            )
+        return self._api._read(method, read, self._results.get(key))
+
+    def find(self, key: str, read: Reader[T]) -> T | None:
+        """Like `read`; None when the thing is not there (any more)."""
+        try:
+            return self.read(key, read)
+        except CrmError as error:
+            if error.kind == "not_found":
+                return None
+            raise
+
+
+class _OperatingBook:
+    """How much execution time each method has used, as the last answers said; kept by this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._used: dict[str, tuple[float, datetime]] = {}
+
+    def note(self, method: str, time: object) -> None:
+        """Take over `operating` and `operating_reset_at` of an answer; older portals leave them out."""
+        wild = Wild(time)
+        try:
+            used, reset_at = wild["operating"].decimal(), wild["operating_reset_at"].unix()
+        except Malformed:
+            return
+        with self._lock:
+            self._used[method] = (float(used), reset_at)
+
+    def check(self, method: str) -> None:
+        """RetryLater when the next call would be refused."""
+        with self._lock:
+            used, _ = self._used.get(method, (0.0, datetime.min.replace(tzinfo=UTC)))
+        wait = self.free_in(method)
+        if used >= OPERATING_LIMIT_S and wait is not None:
+            raise RetryLater(wait)
+
+    def free_in(self, method: str) -> timedelta | None:
+        """How long until the oldest minute of the method drops out; None when that is past or unknown."""
+        with self._lock:
+            known = self._used.get(method)
+        wait = known[1] - self._clock.now() if known is not None else timedelta()
+        return wait + timedelta(seconds=1) if wait > timedelta() else None
+
+
+def _as_map(part: object, keys: list[str]) -> dict[str, object]:
+    """PHP writes a map without entries as [], and one with the keys 0..n-1 as a list."""
+    if isinstance(part, dict):
+        return {str(key): value for key, value in part.items()}
+    if isinstance(part, list):
+        return {keys[index]: value for index, value in enumerate(part) if index < len(keys)}
+    return {}
+
+
+def _query(params: Params) -> str:
+    """Parameters in PHP's form encoding; nulls are left out, for they would travel as the text «None»."""
+    return "&".join(f"{quote(key, safe='[]')}={quote(value, safe='')}" for key, value in _pairs("", params))
+
+
+def _pairs(prefix: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _pairs(f"{prefix}[{key}]" if prefix else str(key), part)
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from _pairs(f"{prefix}[{index}]", part)
+    elif value is not None:
+        yield prefix, str(value)

@@ -1,0 +1,232 @@
+"""Bitrix24's JSON -> domain. Pure; beside `directory.py` the only place that knows Bitrix24's field names.
+
+Source: Bitrix24 REST docs, pages «Поля объектов CRM», «crm.item.productrow», «Реквизиты», «user.get».
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from connector.crm.bitrix24.directory import OUTCOMES, Directory, FieldInfo
+from connector.crm.requisites import from_fields, merged
+from connector.crm.wild import Malformed, Wild
+from connector.domain import Company, Contact, Deal, Outcome, ProductRow, Requisites, User
+
+DEAL, CONTACT, COMPANY, REQUISITE = 2, 3, 4, 8
+
+#: Addresses of a requisite that may stand in a contract, the best first: legal, registered, physical.
+ADDRESS_TYPES = ("6", "4", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Reads deals of one portal. `zone` is where its dates without a time are at home."""
+
+    account: str
+    directory: Directory
+    zone: ZoneInfo
+
+    def deal(self, item: Wild) -> Deal:
+        """An item of type 2 with original names of custom fields. An amount of 0 is an empty one: Bitrix24
+        keeps no difference."""
+        outcome = OUTCOMES.get(item.text_at("stageSemanticId"), Outcome.OPEN)
+        stage_id = item["stageId"].text()
+        source_id = item.text_at("sourceId")
+        amount = item.get("opportunity")
+        return Deal(
+            account=self.account,
+            id=item["id"].id(),
+            name=item.text_at("title") or f"Сделка #{item['id'].id()}",
+            pipeline_id=item["categoryId"].id(),
+            stage_id=stage_id,
+            outcome=outcome,
+            amount=(amount.decimal() or None) if amount is not None else None,
+            currency=item.text_at("currencyId") or "RUB",
+            responsible_id=item.id_at("assignedById"),
+            created_at=item["createdTime"].iso(),
+            updated_at=item["updatedTime"].iso(),
+            closed_at=self._closed_at(item) if outcome is not Outcome.OPEN else None,
+            contact_ids=_contact_ids(item),
+            company_id=item.id_at("companyId"),
+            loss_reason_id=self._loss_reason(item, stage_id) if outcome is Outcome.LOST else None,
+            channel=self.directory.sources.get(source_id, source_id) or None,
+            utm_source=item.text_at("utmSource"),
+            utm_medium=item.text_at("utmMedium"),
+            utm_campaign=item.text_at("utmCampaign"),
+            changed_by=item.id_at("updatedBy"),
+            fields=custom_fields(item, self.directory.fields),
+        )
+
+    def _closed_at(self, item: Wild) -> datetime | None:
+        """The move into the final stage. An imported deal has only the day, in the field people can edit."""
+        moved = item.get("movedTime")
+        if moved is not None:
+            return moved.iso()
+        day = item.text_at("closedate")[:10]
+        try:
+            return datetime.combine(datetime.fromisoformat(day), time(), self.zone) if day else None
+        except ValueError:
+            raise Malformed(f"{item.path}['closedate']", "is no date") from None
+
+    def _loss_reason(self, item: Wild, stage_id: str) -> str | None:
+        """The chosen item of the loss field, else the lost stage when it says more than «lost»."""
+        loss_field = self.directory.loss_field
+        if loss_field is None:
+            return stage_id if stage_id in self.directory.reasons else None
+        value = item.get(loss_field.code)
+        values = list(value.each()) if value is not None and not _is_scalar(value) else [value]
+        for one in values:
+            text = one.text().strip() if one is not None and _is_scalar(one) else ""
+            if text and text != "0":
+                return text
+        return None
+
+
+def contact(item: Wild, fields: Mapping[str, FieldInfo]) -> Contact:
+    """An item of type 3; which one is a deal's main contact stands in the deal."""
+    parts = (item.text_at("name"), item.text_at("secondName"), item.text_at("lastName"))
+    return Contact(
+        id=item["id"].id(),
+        name=" ".join(filter(None, parts)),
+        emails=_multifield(item, "EMAIL"),
+        phones=_multifield(item, "PHONE"),
+        post=item.text_at("post"),
+        fields=custom_fields(item, fields),
+    )
+
+
+def company(item: Wild, fields: Mapping[str, FieldInfo], requisites: Requisites) -> Company:
+    """An item of type 4; lines that its requisites lack are taken from fields with the usual names."""
+    custom = custom_fields(item, fields)
+    return Company(
+        id=item["id"].id(),
+        name=item.text_at("title"),
+        emails=_multifield(item, "EMAIL"),
+        phones=_multifield(item, "PHONE"),
+        requisites=merged(requisites, from_fields(custom)),
+        fields=custom,
+    )
+
+
+def requisites(item: Wild) -> Requisites:
+    """A row of crm.requisite.list. A sole trader has a person's name in place of a company's."""
+    person = " ".join(filter(None, (item.text_at(f"RQ_{part}_NAME") for part in ("LAST", "FIRST", "SECOND"))))
+    return Requisites(
+        full_name=item.text_at("RQ_COMPANY_FULL_NAME", "RQ_COMPANY_NAME", "RQ_NAME") or person,
+        inn=item.text_at("RQ_INN"),
+        kpp=item.text_at("RQ_KPP"),
+        ogrn=item.text_at("RQ_OGRN", "RQ_OGRNIP"),
+        director_name=item.text_at("RQ_DIRECTOR", "RQ_CEO_NAME"),
+        director_post=item.text_at("RQ_CEO_WORK_POS"),
+        basis=item.text_at("RQ_BASE_DOC"),
+    )
+
+
+def with_bank(details: Requisites, bank: Wild) -> Requisites:
+    """`details` with a row of crm.requisite.bankdetail.list."""
+    return replace(
+        details,
+        bank_name=bank.text_at("RQ_BANK_NAME"),
+        bik=bank.text_at("RQ_BIK"),
+        account=bank.text_at("RQ_ACC_NUM"),
+        corr_account=bank.text_at("RQ_COR_ACC_NUM"),
+    )
+
+
+def address(rows: Wild) -> str:
+    """One line from the rows of crm.address.list, the legal address before others; «» without any."""
+    by_type = {row.text_at("TYPE_ID"): row for row in rows.each()}
+    for type_id in ADDRESS_TYPES:
+        row = by_type.get(type_id)
+        if row is not None:
+            names = ("POSTAL_CODE", "COUNTRY", "REGION", "PROVINCE", "CITY", "ADDRESS_1", "ADDRESS_2")
+            line = ", ".join(filter(None, (row.text_at(name) for name in names)))
+            if line:
+                return line
+    return ""
+
+
+def product_row(item: Wild) -> ProductRow:
+    """`price` is the final price of a unit; a tax rate of null is «the portal does not say»."""
+    quantity, rate, discount = item.get("quantity"), item.get("taxRate"), item.get("discountSum")
+    return ProductRow(
+        name=item.text_at("productName"),
+        quantity=quantity.decimal() if quantity is not None else Decimal(1),
+        price=item["price"].decimal(),
+        unit=item.text_at("measureName") or "шт.",
+        discount=discount.decimal() if discount is not None else Decimal(0),
+        vat_rate=rate.decimal() if rate is not None and rate.value != "" else None,
+    )
+
+
+def user(item: Wild) -> User:
+    """A row of user.get. It does not tell administrators."""
+    active = item.get("ACTIVE")
+    return User(
+        id=item["ID"].id(),
+        name=f"{item.text_at('NAME')} {item.text_at('LAST_NAME')}".strip() or item.text_at("EMAIL"),
+        email=item.text_at("EMAIL"),
+        is_active=active is None or active.flag(),
+    )
+
+
+def custom_fields(item: Wild, fields: Mapping[str, FieldInfo]) -> dict[str, str]:
+    """Custom fields by the name people see; of two with one name the first that is filled.
+
+    Several values are joined by «, », dates are ISO 8601, flags «да» and «нет».
+    """
+    found: dict[str, str] = {}
+    for code, info in fields.items():
+        value = item.get(code)
+        if value is None:
+            continue
+        values = [value] if _is_scalar(value) else list(value.each())
+        text = ", ".join(filter(None, (_text(info, one) for one in values)))
+        if text:
+            found.setdefault(info.title, text)
+    return found
+
+
+def _text(info: FieldInfo, value: Wild) -> str:
+    if info.type == "boolean":
+        return "да" if not _is_empty(value) and value.flag() else "нет" if not _is_empty(value) else ""
+    if _is_empty(value) or not _is_scalar(value):
+        return ""
+    text = value.text().strip()
+    if info.type == "enumeration":
+        return info.choices.get(text, "" if text == "0" else text)
+    if info.type == "date":
+        # A date comes back as midnight shifted by the server's zone: its first ten characters are right.
+        return text[:10]
+    if info.type in ("money", "address"):
+        return text.partition("|")[0]
+    return text
+
+
+def _is_scalar(value: Wild) -> bool:
+    return not isinstance(value.value, Mapping | list)
+
+
+def _is_empty(value: Wild) -> bool:
+    return value.value is None or value.value == ""
+
+
+def _contact_ids(item: Wild) -> tuple[str, ...]:
+    """The main contact first."""
+    main = item.id_at("contactId")
+    others = [one.id() for one in (item.get("contactIds") or Wild(None)).each()]
+    return tuple(dict.fromkeys([main, *others] if main else others))
+
+
+def _multifield(item: Wild, type_id: str) -> tuple[str, ...]:
+    """Phones or e-mails from `fm`, else from the single field beside it."""
+    found = [
+        entry.text_at("value")
+        for entry in (item.get("fm") or Wild(None)).each()
+        if entry.text_at("typeId") == type_id
+    ]
+    return tuple(dict.fromkeys(filter(None, found or [item.text_at(type_id.lower())])))

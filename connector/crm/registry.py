@@ -1,0 +1,41 @@
+"""The table of CRMs: a new one is a folder, its fixtures, a sandbox module and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from connector.clock import Clock
+from connector.config import AccountConfig
+from connector.crm.amocrm.client import AmoCrmClient
+from connector.crm.amocrm.webhook import parse_webhook as parse_amocrm
+from connector.crm.base import CrmClient, WebhookParser
+from connector.crm.bitrix24.client import Bitrix24Client
+from connector.crm.bitrix24.webhook import parse_webhook as parse_bitrix24
+from connector.crm.http import RateLimiter
+
+
+class ClientFactory(Protocol):
+    """Builds the client of one account; makes no call yet."""
+
+    def __call__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> CrmClient: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CrmAdapter:
+    """All that the product needs to know of a CRM. `title` is its name as people write it."""
+
+    name: str
+    title: str
+    make_client: ClientFactory
+    parse_webhook: WebhookParser
+
+
+CRMS: Mapping[str, CrmAdapter] = {
+    adapter.name: adapter
+    for adapter in (
+        CrmAdapter("amocrm", "amoCRM", AmoCrmClient, parse_amocrm),
+        CrmAdapter("bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24),
+    )
+}
