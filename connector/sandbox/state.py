@@ -381,6 +381,14 @@ class Portal:
             self._tell(Change(entity, "update", entity_id, old, new, fields, by, now))
             return new
 
+    def delete(self, entity: EntityType, entity_id: int, *, by: int) -> None:
+        """Remove a contact, company, task or note for good; deals have `delete_deal`."""
+        with self.lock:
+            old = self._table(entity).pop(entity_id, None)
+            if old is None:
+                raise UnknownEntity(f"{entity} {entity_id}")
+            self._tell(Change(entity, "delete", entity_id, old, None, (), by, self.now()))
+
     def add_file(self, file: StoredFile) -> StoredFile:
         with self.lock:
             stored = replace(file, id=file.id or self.new_id("file"))

@@ -1,0 +1,147 @@
+"""A call of a method: who calls, with what; and the table where modules enter their methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from connector.sandbox.bitrix24.filters import Columns, compile_filter, sort_rows
+from connector.sandbox.bitrix24.params import Params, as_list, as_map
+from connector.sandbox.bitrix24.site import Site
+from connector.sandbox.bitrix24.wire import RestError, missing_parameter, parse_int
+from connector.sandbox.state import User
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. kind: webhook | app; `id` tells two webhooks or applications apart."""
+
+    kind: Literal["webhook", "app"]
+    id: str
+    user_id: int
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer of a list method. `next` only when another page exists; total 0 when not counted."""
+
+    result: Any
+    total: int | None = None
+    next: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a method came to, with its time block."""
+
+    page: Page
+    time: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. `nested` carries out a further method on behalf of the same caller
+    (batch); `methods` are all there are.
+    """
+
+    site: Site
+    caller: Caller
+    method: str
+    params: Params
+    nested: Callable[[str, dict[str, Any]], Outcome]
+    methods: Mapping[str, Method]
+
+    @property
+    def user_id(self) -> int:
+        return self.caller.user_id
+
+    @property
+    def user(self) -> User:
+        user = self.site.portal.users.get(self.user_id)
+        return user or User(self.user_id, "REST", "", "")
+
+    def require(self, name: str) -> Any:
+        """A parameter that must be there; error 100 otherwise."""
+        if self.params.get(name) is None:
+            raise missing_parameter(name)
+        return self.params[name]
+
+    def require_map(self, name: str) -> dict[str, Any]:
+        return as_map(self.require(name))
+
+    def id(self, name: str = "id") -> int:
+        """The id in that parameter; the classic error when it is no positive number."""
+        value = parse_int(self.params.get(name))
+        if value is None or value < 0:
+            raise RestError(400, "", "ID is not defined or invalid")
+        return value
+
+    def require_admin(self) -> None:
+        if not self.user.is_admin:
+            raise RestError(403, "ACCESS_DENIED", "Access denied!")
+
+
+def page_of(
+    call: Call,
+    rows: list[Any],
+    columns: Columns,
+    present: Callable[[list[Any]], Any],
+    *,
+    default_order: Mapping[str, str] | None = None,
+    filter_: Any = None,
+) -> Page:
+    """Filter, sort and cut `rows` as the call asks; `start=-1` counts nothing and names no next page."""
+    wanted = filter_ if filter_ is not None else call.params.get("filter")
+    matches = compile_filter(wanted, columns)
+    order = as_map(call.params.get("order")) or default_order or {}
+    found = sort_rows([row for row in rows if matches(row)], order, columns)
+    start = parse_int(call.params.get("start")) or 0
+    if start < 0:
+        return Page(present(found[:PAGE_SIZE]), total=0)
+    end = start + PAGE_SIZE
+    return Page(present(found[start:end]), total=len(found), next=end if end < len(found) else None)
+
+
+def selected(call: Call) -> list[str]:
+    return [str(name) for name in as_list(call.params.get("select"))]
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method. `app_only` names the error that a webhook gets; `any_case`: top-level parameter names."""
+
+    name: str
+    scope: str
+    run: Handler
+    app_only: Literal["", "WRONG_AUTH_TYPE", "ACCESS_DENIED"] = ""
+    any_case: bool = True
+    in_batch: bool = True
+
+
+@dataclass(slots=True)
+class MethodTable:
+    """Methods of one module by their lower-case names."""
+
+    methods: dict[str, Method] = field(default_factory=dict)
+
+    def add(
+        self,
+        name: str,
+        *,
+        scope: str,
+        app_only: Literal["", "WRONG_AUTH_TYPE", "ACCESS_DENIED"] = "",
+        any_case: bool = True,
+        in_batch: bool = True,
+    ) -> Callable[[Handler], Handler]:
+        def enter(run: Handler) -> Handler:
+            self.methods[name.lower()] = Method(name, scope, run, app_only, any_case, in_batch)
+            return run
+
+        return enter

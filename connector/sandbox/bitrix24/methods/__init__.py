@@ -1,0 +1,1 @@
+"""The methods of the portal, a module a group; `registry` puts them together."""

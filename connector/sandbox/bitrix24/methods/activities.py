@@ -1,0 +1,299 @@
+"""Activities: calls, meetings, e-mails and to-dos. Source: reference section 4.11.
+
+A to-do is a task of the shared portal, anything else a note there; the activity itself is kept here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from connector.sandbox.bitrix24 import files
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
+from connector.sandbox.bitrix24.events import Notice
+from connector.sandbox.bitrix24.filters import Column, Columns
+from connector.sandbox.bitrix24.methods.items import ENTITIES
+from connector.sandbox.bitrix24.params import as_list, as_map
+from connector.sandbox.bitrix24.wire import (
+    RestError,
+    classic_error,
+    is_yes,
+    moment,
+    not_found,
+    parse_int,
+    parse_moment,
+)
+from connector.sandbox.state import EntityType, Note, Task
+
+TABLE = MethodTable()
+
+MEETING, CALL_TYPE, TASK_TYPE, EMAIL, PROVIDER = 1, 2, 3, 4, 6
+OUTGOING = 2
+
+#: `Task.kind` of a to-do, so that `tasks.task.list` leaves it out.
+TODO_KIND: Final = 100
+
+_NOTE_KINDS: Final = {MEETING: "meeting", CALL_TYPE: "call", EMAIL: "mail"}
+_PROVIDERS: Final = {
+    MEETING: ("CRM_MEETING", "MEETING"),
+    CALL_TYPE: ("CRM_CALL", "CALL"),
+    EMAIL: ("CRM_EMAIL", "EMAIL"),
+    PROVIDER: ("CRM_TODO", "TODO"),
+}
+_INTEGERS: Final = frozenset(
+    {"ID", "OWNER_ID", "OWNER_TYPE_ID", "TYPE_ID", "RESPONSIBLE_ID", "DIRECTION", "STATUS"}
+)
+_TIMES: Final = frozenset({"CREATED", "LAST_UPDATED", "START_TIME", "END_TIME", "DEADLINE"})
+_ENTITY_TYPES: Final[dict[int, EntityType]] = {2: "deal", 3: "contact", 4: "company"}
+
+
+def _check_owner(call: Call, type_id: int, owner_id: int) -> None:
+    entity = ENTITIES.get(type_id)
+    if entity is None or entity.find(call.site, owner_id) is None:
+        raise RestError(400, "OWNER_NOT_FOUND", "Owner was not found")
+
+
+def _store(call: Call, values: dict[str, Any], mirror: Task | Note) -> int:
+    """Keep the activity and its mirror in the shared portal; tell the handlers."""
+    site, now = call.site, call.site.now()
+    type_id = values["TYPE_ID"]
+    provider_id, provider_type = _PROVIDERS.get(type_id, ("", ""))
+    is_task = isinstance(mirror, Task)
+    entity: EntityType = "task" if is_task else "note"
+    kept = site.portal.add(entity, mirror, by=call.user_id)
+    activity: dict[str, Any] = {
+        "ID": site.portal.new_id("activity"),
+        "PROVIDER_ID": provider_id,
+        "PROVIDER_TYPE_ID": provider_type,
+        "SUBJECT": "",
+        "DESCRIPTION": "",
+        "DESCRIPTION_TYPE": 1,
+        "DIRECTION": 0,
+        "PRIORITY": 2,
+        "LOCATION": "",
+        "COMPLETED": "N",
+        "RESPONSIBLE_ID": call.user_id,
+        "CREATED": now,
+        "LAST_UPDATED": now,
+        "START_TIME": now,
+        "END_TIME": now,
+        "AUTHOR_ID": call.user_id,
+        "EDITOR_ID": call.user_id,
+        **values,
+        "_TASK": kept.id if is_task else None,
+    }
+    site.activities[activity["ID"]] = activity
+    data = {"FIELDS": {"ID": activity["ID"]}}
+    site.events.tell(Notice("ONCRMACTIVITYADD", data, call.user_id, system=False))
+    number: int = activity["ID"]
+    return number
+
+
+@TABLE.add("crm.activity.add", scope="crm")
+def activity_add(call: Call) -> int:
+    """An e-mail leaves only with TYPE_ID 4, DIRECTION 2 and COMPLETED Y; else it is just a record."""
+    wanted = call.require_map("fields")
+    values = _values(call, wanted)
+    for name in ("OWNER_TYPE_ID", "OWNER_ID", "TYPE_ID"):
+        if not values.get(name):
+            raise classic_error(f"The field {name} is required.")
+    _check_owner(call, values["OWNER_TYPE_ID"], values["OWNER_ID"])
+    if values["TYPE_ID"] != PROVIDER and not values.get("COMMUNICATIONS"):
+        raise classic_error("The field COMMUNICATIONS is not defined or invalid.")
+    values["DEADLINE"] = values.get("END_TIME" if values["TYPE_ID"] == TASK_TYPE else "START_TIME")
+    values["FILES"] = _attached(call, wanted)
+    is_sent = (values["TYPE_ID"], values.get("DIRECTION"), values.get("COMPLETED")) == (EMAIL, OUTGOING, "Y")
+    number = _store(call, values, _note(call, values, is_sent=is_sent))
+    if is_sent and call.site.switches.fail_emails:
+        raise classic_error("Email send error. The message was not sent.")
+    return number
+
+
+def _attached(call: Call, wanted: dict[str, Any]) -> list[int]:
+    pairs = [as_map(item).get("fileData", item) for item in as_list(wanted.get("FILES"))]
+    return [file.id for pair in pairs for file in files.store_pairs(call.site, [pair])]
+
+
+def _note(call: Call, values: dict[str, Any], *, is_sent: bool) -> Note:
+    now = call.site.now()
+    kind = _NOTE_KINDS.get(values["TYPE_ID"], "activity")
+    text = f"{values.get('SUBJECT') or ''}\n{values.get('DESCRIPTION') or ''}".strip()
+    owner = _ENTITY_TYPES.get(values["OWNER_TYPE_ID"], "deal")
+    params = {"is_sent": is_sent, "direction": values.get("DIRECTION", 0)}
+    return Note(0, owner, values["OWNER_ID"], kind, text, call.user_id, now, now, values["FILES"], params)
+
+
+def _values(call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if name in _INTEGERS:
+            values[name] = parse_int(value) or 0
+        elif name in _TIMES:
+            values[name] = parse_moment(value, call.site.zone)
+        elif name == "COMPLETED":
+            values[name] = "Y" if is_yes(value) else "N"
+        else:
+            values[name] = value
+    values.pop("ID", None)
+    return values
+
+
+@TABLE.add("crm.activity.todo.add", scope="crm")
+def todo_add(call: Call) -> dict[str, int]:
+    owner_type, owner_id = (
+        parse_int(call.require("ownerTypeId")) or 0,
+        parse_int(call.require("ownerId")) or 0,
+    )
+    _check_owner(call, owner_type, owner_id)
+    deadline = parse_moment(call.require("deadline"), call.site.zone)
+    if deadline is None:
+        raise RestError(400, "WRONG_DATETIME_FORMAT", "Incorrect datetime format")
+    responsible = parse_int(call.params.get("responsibleId")) or call.user_id
+    title, description = str(call.params.get("title") or ""), str(call.params.get("description") or "")
+    now = call.site.now()
+    entity = _ENTITY_TYPES.get(owner_type)
+    text = title or description or "Дело"
+    mirror = Task(0, text, responsible, deadline, entity, owner_id, call.user_id, now, now, kind=TODO_KIND)
+    mirror.description = description
+    values = {
+        "OWNER_TYPE_ID": owner_type,
+        "OWNER_ID": owner_id,
+        "TYPE_ID": PROVIDER,
+        "SUBJECT": title,
+        "DESCRIPTION": description,
+        "RESPONSIBLE_ID": responsible,
+        "START_TIME": deadline,
+        "END_TIME": deadline,
+        "DEADLINE": deadline,
+    }
+    return {"id": _store(call, values, mirror)}
+
+
+@TABLE.add("crm.activity.todo.updatedeadline", scope="crm")
+def todo_deadline(call: Call) -> dict[str, int]:
+    activity = _found(call)
+    deadline = parse_moment(call.require("value"), call.site.zone)
+    if deadline is None:
+        raise RestError(400, "WRONG_DATETIME_FORMAT", "Incorrect datetime format")
+    _update(call, activity, {"DEADLINE": deadline, "START_TIME": deadline, "END_TIME": deadline})
+    return {"id": activity["ID"]}
+
+
+@TABLE.add("crm.activity.get", scope="crm")
+def activity_get(call: Call) -> dict[str, Any]:
+    return _present(call, _found(call), set())
+
+
+@TABLE.add("crm.activity.list", scope="crm")
+def activity_list(call: Call) -> Page:
+    """COMMUNICATIONS and FILES come only when named in `select`."""
+    names = selected(call)
+    with call.site.portal.lock:
+        rows = list(call.site.activities.values())
+
+    def present(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        items = [_present(call, row, set(names)) for row in page]
+        if not names or "*" in names:
+            return items
+        return [{key: value for key, value in item.items() if key in {"ID", *names}} for item in items]
+
+    def find(name: str) -> Column:
+        kind = "integer" if name in _INTEGERS else "datetime" if name in _TIMES else "string"
+        return Column(kind, lambda row: _cell(call, row, name))
+
+    return page_of(
+        call, rows, Columns(find, strict=False, zone=call.site.zone), present, default_order={"ID": "ASC"}
+    )
+
+
+@TABLE.add("crm.activity.update", scope="crm")
+def activity_update(call: Call) -> bool:
+    _update(call, _found(call), _values(call, call.require_map("fields")))
+    return True
+
+
+@TABLE.add("crm.activity.delete", scope="crm")
+def activity_delete(call: Call) -> bool:
+    activity = _found(call)
+    del call.site.activities[activity["ID"]]
+    if activity["_TASK"]:
+        call.site.portal.delete("task", activity["_TASK"], by=call.user_id)
+    data = {"FIELDS": {"ID": activity["ID"]}}
+    call.site.events.tell(Notice("ONCRMACTIVITYDELETE", data, call.user_id, system=False))
+    return True
+
+
+def _found(call: Call) -> dict[str, Any]:
+    activity = call.site.activities.get(call.id())
+    if activity is None:
+        raise not_found()
+    return activity
+
+
+def _update(call: Call, activity: dict[str, Any], values: dict[str, Any]) -> None:
+    if all(activity.get(name) == value for name, value in values.items()):
+        return
+    activity |= {**values, "LAST_UPDATED": call.site.now(), "EDITOR_ID": call.user_id}
+    if activity["_TASK"]:
+        changes: dict[str, Any] = {}
+        if "COMPLETED" in values:
+            changes["is_done"] = values["COMPLETED"] == "Y"
+        if values.get("DEADLINE"):
+            changes["due_at"] = values["DEADLINE"]
+        if "SUBJECT" in values:
+            changes["text"] = values["SUBJECT"]
+        call.site.portal.update("task", activity["_TASK"], changes, by=call.user_id)
+    data = {"FIELDS": {"ID": activity["ID"]}}
+    call.site.events.tell(Notice("ONCRMACTIVITYUPDATE", data, call.user_id, system=False))
+
+
+def _cell(call: Call, activity: dict[str, Any], name: str) -> Any:
+    """One value; whether a to-do is done, and till when it is due, the shared task knows (board, API)."""
+    task = call.site.portal.tasks.get(activity["_TASK"] or 0)
+    if task is not None and name in {"COMPLETED", "STATUS"}:
+        return ("Y" if task.is_done else "N") if name == "COMPLETED" else 2 if task.is_done else 1
+    if task is not None and name == "DEADLINE":
+        return task.due_at
+    if name == "STATUS":
+        return 2 if activity["COMPLETED"] == "Y" else 1
+    return activity.get(name)
+
+
+def _present(call: Call, activity: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    zone = call.site.zone
+    row: dict[str, Any] = {}
+    for name in [
+        "ID",
+        "OWNER_ID",
+        "OWNER_TYPE_ID",
+        "TYPE_ID",
+        "PROVIDER_ID",
+        "PROVIDER_TYPE_ID",
+        "SUBJECT",
+        "CREATED",
+        "LAST_UPDATED",
+        "START_TIME",
+        "END_TIME",
+        "DEADLINE",
+        "COMPLETED",
+        "STATUS",
+        "RESPONSIBLE_ID",
+        "PRIORITY",
+        "DESCRIPTION",
+        "DESCRIPTION_TYPE",
+        "DIRECTION",
+        "LOCATION",
+        "ORIGINATOR_ID",
+        "ORIGIN_ID",
+        "AUTHOR_ID",
+        "EDITOR_ID",
+    ]:
+        value = _cell(call, activity, name)
+        row[name] = moment(value, zone) if name in _TIMES and value else None if value is None else str(value)
+    row |= {"ASSOCIATED_ENTITY_ID": "0", "NOTIFY_TYPE": "1", "NOTIFY_VALUE": "15", "RESULT_STATUS": "0"}
+    row |= {"SETTINGS": activity.get("SETTINGS") or {}, "PROVIDER_PARAMS": {}, "PROVIDER_DATA": None}
+    if "COMMUNICATIONS" in names:
+        row["COMMUNICATIONS"] = as_list(activity.get("COMMUNICATIONS"))
+    if "FILES" in names:
+        stored = [call.site.portal.files[number] for number in activity.get("FILES") or []]
+        row["FILES"] = [{"id": file.id, "url": files.timeline_url(call.site, file)} for file in stored]
+    return row

@@ -1,0 +1,82 @@
+"""`crm.stagehistory.list`: every move of a deal, without its author and without the stage before.
+
+Source: reference section 4.6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
+from connector.sandbox.bitrix24.filters import Column, Columns
+from connector.sandbox.bitrix24.site import Site
+from connector.sandbox.bitrix24.wire import invalid_argument, moment, parse_int
+from connector.sandbox.state import HistoryRow
+
+TABLE = MethodTable()
+
+CREATED, MOVED, CLOSED, OTHER_PIPELINE = 1, 2, 3, 5
+
+
+@TABLE.add("crm.stagehistory.list", scope="crm", any_case=False)
+def stagehistory_list(call: Call) -> Page:
+    """Moves of deals; leads keep no history in this portal. Rows of deleted deals are gone."""
+    type_id = parse_int(call.require("entityTypeId"))
+    if type_id not in {1, 2}:
+        raise invalid_argument("Entity type is not supported")
+    with call.site.portal.lock:
+        rows = [row for row in call.site.portal.history if _is_shown(call.site, row)] if type_id == 2 else []
+    names = selected(call)
+
+    def present(page: list[HistoryRow]) -> dict[str, Any]:
+        items = [_present(call.site, row) for row in page]
+        if names and "*" not in names:
+            items = [{key: value for key, value in item.items() if key in names} for item in items]
+        return {"items": items}
+
+    def find(name: str) -> Column | None:
+        return _column(call.site, name)
+
+    columns = Columns(find, strict=True, zone=call.site.zone)
+    return page_of(call, rows, columns, present, default_order={"ID": "ASC"})
+
+
+def _is_shown(site: Site, row: HistoryRow) -> bool:
+    deal = site.portal.deals.get(row.deal_id)
+    if deal is None or deal.is_deleted:
+        return False
+    return not site.switches.history_of_current_pipeline_only or row.to_pipeline_id == deal.pipeline_id
+
+
+def _column(site: Site, name: str) -> Column | None:
+    columns = {
+        "ID": Column("integer", lambda row: row.id),
+        "TYPE_ID": Column("integer", lambda row: type_of(site, row)),
+        "OWNER_ID": Column("integer", lambda row: row.deal_id),
+        "CREATED_TIME": Column("datetime", lambda row: row.at),
+        "CATEGORY_ID": Column("integer", lambda row: row.to_pipeline_id),
+        "STAGE_ID": Column("string", lambda row: row.to_stage),
+        "STAGE_SEMANTIC_ID": Column("string", lambda row: site.semantics(row.to_pipeline_id, row.to_stage)),
+    }
+    return columns.get(name)
+
+
+def type_of(site: Site, row: HistoryRow) -> int:
+    """TYPE_ID: 1 created, 2 moved, 3 moved to a final stage, 5 moved to another pipeline."""
+    if row.from_stage is None:
+        return CREATED
+    if row.from_pipeline_id != row.to_pipeline_id:
+        return OTHER_PIPELINE
+    return MOVED if site.semantics(row.to_pipeline_id, row.to_stage) == "P" else CLOSED
+
+
+def _present(site: Site, row: HistoryRow) -> dict[str, Any]:
+    return {
+        "ID": row.id,
+        "TYPE_ID": type_of(site, row),
+        "OWNER_ID": row.deal_id,
+        "CREATED_TIME": moment(row.at, site.zone),
+        "CATEGORY_ID": row.to_pipeline_id,
+        "STAGE_SEMANTIC_ID": site.semantics(row.to_pipeline_id, row.to_stage),
+        "STAGE_ID": row.to_stage,
+    }

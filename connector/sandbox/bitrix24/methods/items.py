@@ -1,0 +1,164 @@
+"""`crm.item.*`: one set of methods for all kinds of CRM objects, camelCase and real numbers.
+
+Source: reference section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
+from connector.sandbox.bitrix24.clients import COMPANY, CONTACT
+from connector.sandbox.bitrix24.deals import DEAL, is_foreign_stage
+from connector.sandbox.bitrix24.entities import (
+    Entity,
+    Field,
+    describe_universal,
+    parse_value,
+    universal_columns,
+    universal_fields,
+    universal_value,
+)
+from connector.sandbox.bitrix24.leads import LEAD
+from connector.sandbox.bitrix24.wire import RestError, invalid_argument, is_yes, item_not_found, parse_int
+
+TABLE = MethodTable()
+
+ENTITIES: dict[int, Entity] = {entity.type_id: entity for entity in (LEAD, DEAL, CONTACT, COMPANY)}
+
+_OLD_INVOICE = 5
+
+
+def _entity(call: Call) -> Entity:
+    type_id = parse_int(call.require("entityTypeId"))
+    if type_id == _OLD_INVOICE:
+        raise RestError(400, "ENTITY_TYPE_NOT_SUPPORTED", "Entity type INVOICE is not supported")
+    entity = ENTITIES.get(type_id or 0)
+    if entity is None:
+        raise RestError(400, "NOT_FOUND", "SPA not found")
+    return entity
+
+
+def _original(call: Call) -> bool:
+    return is_yes(call.params.get("useOriginalUfNames", "N"))
+
+
+def _found(call: Call, entity: Entity) -> Any:
+    obj = entity.find(call.site, parse_int(call.require("id")) or 0)
+    if obj is None:
+        raise item_not_found()
+    return obj
+
+
+def _present(call: Call, entity: Entity, obj: Any, names: list[str] | None = None) -> dict[str, Any]:
+    fields = universal_fields(call.site, entity, original_user_fields=_original(call))
+    whole = names is None or "*" in names
+    wanted = fields if names is None or whole else {name: fields[name] for name in fields if name in names}
+    item = {name: universal_value(call.site, f, f.value(call.site, obj)) for name, f in wanted.items()}
+    if whole:
+        item |= {"fm": _fm(call, entity, obj)} if _multifields(call, entity) else {}
+        item["entityTypeId"] = entity.type_id
+    return item
+
+
+def _multifields(call: Call, entity: Entity) -> dict[str, Field]:
+    return {n: f for n, f in entity.fields(call.site).items() if f.type == "crm_multifield"}
+
+
+def _fm(call: Call, entity: Entity, obj: Any) -> list[dict[str, Any]]:
+    return [entry for f in _multifields(call, entity).values() for entry in f.value(call.site, obj)]
+
+
+def _values(call: Call, entity: Entity, *, adding: bool) -> dict[str, Any]:
+    """Parsed values by classic name; unknown and read-only names are left out without a word."""
+    fields = universal_fields(call.site, entity, original_user_fields=_original(call))
+    values: dict[str, Any] = {}
+    for name, value in call.require_map("fields").items():
+        known = fields.get(name)
+        if known is not None and not known.read_only:
+            values[known.name] = parse_value(call.site, known, value)
+        elif name == "fm":
+            values |= _fm_values(call, entity, value, adding=adding)
+    return values
+
+
+def _fm_values(call: Call, entity: Entity, value: Any, *, adding: bool) -> dict[str, Any]:
+    """`fm` by type. Adding: entries. Changing: key n0 adds, a numeric key changes; no typeId, no effect."""
+    if isinstance(value, Mapping):
+        entries = [
+            ({**entry, "id": key} if key.isdigit() and not adding else entry) for key, entry in value.items()
+        ]
+    else:
+        entries = [entry for entry in value or [] if isinstance(entry, Mapping)]
+    known = _multifields(call, entity)
+    result: dict[str, Any] = {}
+    for entry in entries:
+        if entry.get("typeId") in known:
+            result.setdefault(entry["typeId"], []).append(dict(entry))
+    return result
+
+
+@TABLE.add("crm.item.add", scope="crm", any_case=False)
+def item_add(call: Call) -> dict[str, Any]:
+    entity = _entity(call)
+    values = _values(call, entity, adding=True)
+    return {"item": _present(call, entity, entity.save(call.site, None, values, call.user_id))}
+
+
+@TABLE.add("crm.item.get", scope="crm", any_case=False)
+def item_get(call: Call) -> dict[str, Any]:
+    entity = _entity(call)
+    return {"item": _present(call, entity, _found(call, entity))}
+
+
+@TABLE.add("crm.item.list", scope="crm", any_case=False)
+def item_list(call: Call) -> Page:
+    entity = _entity(call)
+    names = selected(call) or None
+    if names is not None and "*" not in names:
+        names = ["id", *names]
+    return page_of(
+        call,
+        list(entity.all(call.site)),
+        universal_columns(call.site, entity, original_user_fields=_original(call)),
+        lambda rows: {"items": [_present(call, entity, obj, names) for obj in rows]},
+        default_order={"id": "ASC"},
+    )
+
+
+@TABLE.add("crm.item.update", scope="crm", any_case=False)
+def item_update(call: Call) -> dict[str, Any]:
+    entity = _entity(call)
+    obj = _found(call, entity)
+    values = _values(call, entity, adding=False)
+    if entity is DEAL:
+        _check_move(call, obj, values)
+    return {"item": _present(call, entity, entity.save(call.site, obj, values, call.user_id))}
+
+
+def _check_move(call: Call, deal: Any, values: dict[str, Any]) -> None:
+    """A move to another pipeline needs a stage of it; without one the deal starts at the first."""
+    pipeline_id = values.get("CATEGORY_ID", deal.pipeline_id)
+    pipeline = call.site.portal.pipelines.get(pipeline_id)
+    if pipeline is None:
+        raise invalid_argument(f"Category {pipeline_id} not found")
+    if "STAGE_ID" not in values and pipeline_id != deal.pipeline_id:
+        values["STAGE_ID"] = min(pipeline.stages, key=lambda s: s.sort).code
+    if is_foreign_stage(call.site, pipeline_id, values.get("STAGE_ID")):
+        text = f"Value of field STAGE_ID is not valid: {values['STAGE_ID']}"
+        raise RestError(400, "CRM_FIELD_ERROR_VALUE_NOT_VALID", text)
+
+
+@TABLE.add("crm.item.delete", scope="crm", any_case=False)
+def item_delete(call: Call) -> list[Any]:
+    entity = _entity(call)
+    entity.delete(call.site, _found(call, entity).id, call.user_id)
+    return []
+
+
+@TABLE.add("crm.item.fields", scope="crm", any_case=False)
+def item_fields(call: Call) -> dict[str, Any]:
+    entity = _entity(call)
+    fields = universal_fields(call.site, entity, original_user_fields=_original(call))
+    return {"fields": {name: describe_universal(f) for name, f in fields.items()}}

@@ -1,0 +1,269 @@
+"""Product rows of deals, universal and classic, with the arithmetic of the four prices.
+
+Source: reference section 4.7. The portal keeps a row's final price with tax and the discount off one unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
+from connector.sandbox.bitrix24.deals import DEAL, is_manual
+from connector.sandbox.bitrix24.filters import Column, Columns, split_operator
+from connector.sandbox.bitrix24.params import as_list, as_map
+from connector.sandbox.bitrix24.wire import (
+    RestError,
+    invalid_argument,
+    is_yes,
+    item_not_found,
+    not_found,
+    parse_decimal,
+    parse_int,
+)
+from connector.sandbox.state import Deal, ProductRow
+
+TABLE = MethodTable()
+
+_CENT = Decimal("0.01")
+_HUNDRED = Decimal(100)
+_BY_RATE = 2
+
+#: Units of the portal's classifier by the name written in the row.
+_MEASURES = {
+    "шт": 796,
+    "м": 6,
+    "л": 112,
+    "кг": 166,
+    "т": 168,
+    "ч": 356,
+    "час": 356,
+    "усл. ед": 876,
+    "компл": 839,
+}
+_PIECE = 796
+
+
+def _cents(value: Decimal) -> Decimal:
+    return value.quantize(_CENT, ROUND_HALF_UP)
+
+
+def _universal(deal: Deal, row: ProductRow, place: int) -> dict[str, Any]:
+    tax = 1 + (row.vat_rate or Decimal(0)) / _HUNDRED
+    exclusive, brutto = row.price / tax, row.price + row.discount
+    netto = brutto / tax
+    rate = (netto - exclusive) / netto * _HUNDRED if netto else Decimal(0)
+    return {
+        "id": row.id,
+        "ownerId": deal.id,
+        "ownerType": "D",
+        "productId": 0,
+        "productName": row.name,
+        "price": _cents(row.price),
+        "priceAccount": _cents(row.price),
+        "priceExclusive": _cents(exclusive),
+        "priceNetto": _cents(netto),
+        "priceBrutto": _cents(brutto),
+        "quantity": row.quantity,
+        "discountTypeId": _BY_RATE,
+        "discountRate": _cents(rate),
+        "discountSum": _cents(netto - exclusive),
+        "taxRate": row.vat_rate,
+        "taxIncluded": "N" if row.vat_rate is None else "Y",
+        "customized": "Y",
+        "measureCode": _MEASURES.get(row.unit.rstrip("."), _PIECE),
+        "measureName": row.unit,
+        "sort": (place + 1) * 10,
+        "xmlId": "",
+        "type": 4,
+        "storeId": 0,
+    }
+
+
+def _classic(deal: Deal, row: ProductRow, place: int) -> dict[str, Any]:
+    new = _universal(deal, row, place)
+    return {
+        "ID": str(row.id),
+        "OWNER_ID": str(deal.id),
+        "OWNER_TYPE": "D",
+        "PRODUCT_ID": 0,
+        "PRODUCT_NAME": row.name,
+        "ORIGINAL_PRODUCT_NAME": row.name,
+        "PRODUCT_DESCRIPTION": None,
+        "PRICE": new["price"],
+        "PRICE_EXCLUSIVE": new["priceExclusive"],
+        "PRICE_NETTO": new["priceNetto"],
+        "PRICE_BRUTTO": new["priceBrutto"],
+        "PRICE_ACCOUNT": f"{new['priceAccount']:.2f}",
+        "QUANTITY": row.quantity,
+        "DISCOUNT_TYPE_ID": new["discountTypeId"],
+        "DISCOUNT_RATE": new["discountRate"],
+        "DISCOUNT_SUM": new["discountSum"],
+        "TAX_RATE": row.vat_rate,
+        "TAX_INCLUDED": new["taxIncluded"],
+        "CUSTOMIZED": "Y",
+        "MEASURE_CODE": new["measureCode"],
+        "MEASURE_NAME": row.unit,
+        "SORT": new["sort"],
+        "XML_ID": "",
+        "TYPE": 4,
+        "STORE_ID": 0,
+    }
+
+
+def _parse(call: Call, wanted: Mapping[str, Any], row_id: int) -> ProductRow:
+    """A row from camelCase or UPPER_SNAKE names."""
+    given = {key.replace("_", "").lower(): value for key, value in wanted.items()}
+
+    def amount(name: str) -> Decimal:
+        return parse_decimal(given.get(name) or 0) or Decimal(0)
+
+    price, kind = amount("price"), parse_int(given.get("discounttypeid")) or _BY_RATE
+    vat = None if given.get("taxrate") in (None, "") else amount("taxrate")
+    if kind == _BY_RATE:
+        rate = amount("discountrate")
+        discount = _cents(price / (1 - rate / _HUNDRED) - price) if 0 < rate < _HUNDRED else Decimal(0)
+    else:
+        discount = _cents(amount("discountsum") * (1 + (vat or Decimal(0)) / _HUNDRED))
+    product_id = parse_int(given.get("productid")) or 0
+    name = str(given.get("productname") or (f"Товар №{product_id}" if product_id else ""))
+    if not name:
+        raise RestError(400, "CRM_PRODUCT_ROW_NAME_IS_EMPTY", "Product name is empty")
+    quantity = amount("quantity") if "quantity" in given else Decimal(1)
+    unit = str(given.get("measurename") or "шт")
+    return ProductRow(
+        row_id or call.site.portal.new_id("product_row"), name, price, quantity, unit, vat, discount
+    )
+
+
+def _store(call: Call, deal: Deal, rows: list[ProductRow]) -> Deal:
+    """Rows replace those of the deal; its amount follows unless it is kept by hand."""
+    changes: dict[str, Any] = {"rows": rows}
+    if not is_manual(deal):
+        changes["amount"] = sum((row.price * row.quantity for row in rows), Decimal(0))
+    return call.site.portal.update_deal(deal.id, changes, by=call.user_id)
+
+
+def _owner(call: Call, owner_type: Any, owner_id: Any) -> Deal:
+    if str(owner_type) != "D":
+        raise RestError(400, "ENTITY_TYPE_NOT_SUPPORTED", f"Owner type {owner_type} is not supported")
+    deal = DEAL.find(call.site, parse_int(owner_id) or 0)
+    if not isinstance(deal, Deal):
+        raise RestError(400, "OWNER_NOT_FOUND", "Owner was not found")
+    return deal
+
+
+def _locate(call: Call) -> tuple[Deal, int]:
+    row_id = call.id()
+    for deal in DEAL.all(call.site):
+        for place, row in enumerate(deal.rows):
+            if row.id == row_id:
+                return deal, place
+    raise item_not_found()
+
+
+@TABLE.add("crm.item.productrow.list", scope="crm", any_case=False)
+def productrow_list(call: Call) -> Page:
+    """Rows of one owner; `=ownerType` and `=ownerId` must be named, any parameter besides breaks the call."""
+    extra = set(call.params) - {"filter", "order", "start", "select", "auth"}
+    if extra:
+        raise invalid_argument(f"Unknown parameter: {min(extra)}")
+    filter_ = as_map(call.params.get("filter"))
+    named = {split_operator(key)[1]: value for key, value in filter_.items()}
+    if "ownerType" not in named or "ownerId" not in named:
+        raise invalid_argument("The filter must contain ownerType and ownerId")
+    ids = [parse_int(value) for value in as_list(named["ownerId"])]
+    deals = (
+        [DEAL.find(call.site, number) for number in ids if number]
+        if "D" in as_list(named["ownerType"])
+        else []
+    )
+    rows = [
+        _universal(deal, row, place)
+        for deal in deals
+        if deal is not None
+        for place, row in enumerate(deal.rows)
+    ]
+
+    def find(name: str) -> Column | None:
+        kinds = {"ownerType": "string", "productName": "string", "price": "double", "quantity": "double"}
+        if name not in {"id", "ownerId", "productId", "sort", "taxRate", *kinds}:
+            return None
+        return Column(kinds.get(name, "integer"), lambda row: row[name])
+
+    columns = Columns(find, strict=True, zone=call.site.zone)
+    return page_of(call, rows, columns, lambda page: {"productRows": page}, default_order={"id": "ASC"})
+
+
+@TABLE.add("crm.item.productrow.set", scope="crm", any_case=False)
+def productrow_set(call: Call) -> dict[str, Any]:
+    deal = _owner(call, call.require("ownerType"), call.require("ownerId"))
+    rows = [_parse(call, as_map(row), 0) for row in as_list(call.require("productRows"))]
+    deal = _store(call, deal, rows)
+    return {"productRows": [_universal(deal, row, place) for place, row in enumerate(deal.rows)]}
+
+
+@TABLE.add("crm.item.productrow.add", scope="crm", any_case=False)
+def productrow_add(call: Call) -> dict[str, Any]:
+    wanted = call.require_map("fields")
+    deal = _owner(call, wanted.get("ownerType"), wanted.get("ownerId"))
+    deal = _store(call, deal, [*deal.rows, _parse(call, wanted, 0)])
+    return {"productRow": _universal(deal, deal.rows[-1], len(deal.rows) - 1)}
+
+
+@TABLE.add("crm.item.productrow.get", scope="crm", any_case=False)
+def productrow_get(call: Call) -> dict[str, Any]:
+    deal, place = _locate(call)
+    return {"productRow": _universal(deal, deal.rows[place], place)}
+
+
+@TABLE.add("crm.item.productrow.update", scope="crm", any_case=False)
+def productrow_update(call: Call) -> dict[str, Any]:
+    deal, place = _locate(call)
+    merged = {**_universal(deal, deal.rows[place], place), **call.require_map("fields")}
+    rows = [*deal.rows]
+    rows[place] = replace(_parse(call, merged, deal.rows[place].id))
+    deal = _store(call, deal, rows)
+    return {"productRow": _universal(deal, deal.rows[place], place)}
+
+
+@TABLE.add("crm.item.productrow.delete", scope="crm", any_case=False)
+def productrow_delete(call: Call) -> None:
+    deal, place = _locate(call)
+    _store(call, deal, [row for index, row in enumerate(deal.rows) if index != place])
+
+
+@TABLE.add("crm.deal.productrows.get", scope="crm")
+def deal_rows_get(call: Call) -> list[dict[str, Any]]:
+    deal = DEAL.find(call.site, call.id())
+    if deal is None:
+        raise not_found()
+    return [_classic(deal, row, place) for place, row in enumerate(deal.rows)]
+
+
+@TABLE.add("crm.deal.productrows.set", scope="crm")
+def deal_rows_set(call: Call) -> bool:
+    deal = DEAL.find(call.site, call.id())
+    if deal is None:
+        raise not_found()
+    _store(call, deal, [_parse(call, as_map(row), 0) for row in as_list(call.params.get("rows"))])
+    return True
+
+
+@TABLE.add("crm.measure.list", scope="crm")
+def measure_list(call: Call) -> Page:
+    rows = [
+        {
+            "ID": str(place),
+            "CODE": str(code),
+            "MEASURE_TITLE": name,
+            "SYMBOL_RUS": name,
+            "SYMBOL_INTL": "",
+            "SYMBOL_LETTER_INTL": "",
+            "IS_DEFAULT": "Y" if is_yes(code == _PIECE) else "N",
+        }
+        for place, (name, code) in enumerate(_MEASURES.items(), 1)
+    ]
+    return Page(rows, total=len(rows))

@@ -1,0 +1,150 @@
+"""Comments in the timeline, with files. Source: reference section 4.10.
+
+These methods take only lower-case `fields` (since crm 23.100).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from connector.sandbox.bitrix24 import files
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
+from connector.sandbox.bitrix24.filters import Column, Columns, split_operator
+from connector.sandbox.bitrix24.methods.items import ENTITIES
+from connector.sandbox.bitrix24.params import as_map
+from connector.sandbox.bitrix24.wire import (
+    EMPTY_OBJECT,
+    RestError,
+    invalid_argument,
+    moment,
+    parse_int,
+)
+from connector.sandbox.state import EntityType, Note
+
+TABLE = MethodTable()
+
+KINDS: Final = frozenset({"common", "attachment"})
+_CODES: Final[dict[str, EntityType]] = {"deal": "deal", "contact": "contact", "company": "company"}
+_TYPE_IDS: Final = {"deal": 2, "contact": 3, "company": 4}
+
+
+def _owner(call: Call, type_: Any, number: Any) -> tuple[EntityType, int]:
+    code = _CODES.get(str(type_).lower())
+    entity_id = parse_int(number) or 0
+    if code is None or ENTITIES[_TYPE_IDS[code]].find(call.site, entity_id) is None:
+        raise RestError(400, "OWNER_NOT_FOUND", "Owner was not found")
+    return code, entity_id
+
+
+def _comment(call: Call) -> Note:
+    note = call.site.portal.notes.get(call.id())
+    if note is None or note.kind not in KINDS:
+        raise RestError(400, "NOT_FOUND", "Comment was not found")
+    return note
+
+
+@TABLE.add("crm.timeline.comment.add", scope="crm", any_case=False)
+def comment_add(call: Call) -> int:
+    wanted = call.require_map("fields")
+    owner, owner_id = _owner(call, wanted.get("ENTITY_TYPE"), wanted.get("ENTITY_ID"))
+    text = str(wanted.get("COMMENT") or "")
+    if not text.strip():
+        raise invalid_argument("The field COMMENT is empty")
+    stored = files.store_pairs(call.site, wanted.get("FILES"))
+    author = parse_int(wanted.get("AUTHOR_ID")) or call.user_id
+    now = call.site.now()
+    kind = "attachment" if stored else "common"
+    note = Note(0, owner, owner_id, kind, text, author, now, now, [file.id for file in stored])
+    added: Note = call.site.portal.add("note", note, by=call.user_id)
+    return added.id
+
+
+@TABLE.add("crm.timeline.comment.get", scope="crm", any_case=False)
+def comment_get(call: Call) -> dict[str, Any]:
+    return _present(call, _comment(call))
+
+
+@TABLE.add("crm.timeline.comment.list", scope="crm", any_case=False)
+def comment_list(call: Call) -> Page:
+    """Comments of one object: its type and id must both be in the filter."""
+    filter_ = as_map(call.params.get("filter"))
+    named = {split_operator(key)[1]: value for key, value in filter_.items()}
+    if not named.get("ENTITY_ID") or not named.get("ENTITY_TYPE"):
+        raise invalid_argument("The filter must contain ENTITY_ID and ENTITY_TYPE")
+    with call.site.portal.lock:
+        notes = [note for _, note in sorted(call.site.portal.notes.items()) if note.kind in KINDS]
+    columns = Columns(_column, strict=False, zone=call.site.zone)
+
+    def present(page: list[Note]) -> list[dict[str, Any]]:
+        names = {str(name) for name in call.params.get("select") or ()}
+        rows = [_present(call, note) for note in page]
+        if not names or "*" in names:
+            return rows
+        return [{key: value for key, value in row.items() if key in names} for row in rows]
+
+    return page_of(call, notes, columns, present, default_order={"ID": "ASC"})
+
+
+@TABLE.add("crm.timeline.comment.update", scope="crm", any_case=False)
+def comment_update(call: Call) -> bool:
+    note, wanted = _comment(call), call.require_map("fields")
+    changes: dict[str, Any] = {}
+    if "COMMENT" in wanted:
+        changes["text"] = str(wanted["COMMENT"] or "")
+        if not changes["text"].strip():
+            raise invalid_argument("The field COMMENT is empty")
+    if "FILES" in wanted:
+        changes["file_ids"] = [file.id for file in files.store_pairs(call.site, wanted["FILES"])]
+    call.site.portal.update("note", note.id, changes, by=call.user_id)
+    return True
+
+
+@TABLE.add("crm.timeline.comment.delete", scope="crm", any_case=False)
+def comment_delete(call: Call) -> bool:
+    call.site.portal.delete("note", _comment(call).id, by=call.user_id)
+    return True
+
+
+def _column(name: str) -> Column | None:
+    columns = {
+        "ID": Column("integer", lambda note: note.id),
+        "ENTITY_ID": Column("integer", lambda note: note.entity_id),
+        "ENTITY_TYPE": Column("string", lambda note: note.entity),
+        "CREATED": Column("datetime", lambda note: note.created_at),
+        "COMMENT": Column("string", lambda note: note.text),
+        "AUTHOR_ID": Column("integer", lambda note: note.created_by),
+    }
+    return columns.get(name)
+
+
+def _present(call: Call, note: Note) -> dict[str, Any]:
+    site = call.site
+    attached: dict[str, Any] = {}
+    for file_id in note.file_ids:
+        file = site.portal.files[file_id]
+        attached[str(file_id)] = {
+            "id": file_id,
+            "date": moment(note.created_at, site.zone),
+            "type": "image" if file.mime_type.startswith("image/") else "file",
+            "name": file.name,
+            "size": len(file.content),
+            "authorId": note.created_by,
+            "authorName": _name(call, note.created_by),
+            "urlPreview": files.timeline_url(site, file, "showFile"),
+            "urlShow": files.timeline_url(site, file, "showFile"),
+            "urlDownload": files.timeline_url(site, file),
+        }
+    return {
+        "ID": str(note.id),
+        "ENTITY_ID": str(note.entity_id),
+        "ENTITY_TYPE": note.entity,
+        "CREATED": moment(note.created_at, site.zone),
+        "COMMENT": note.text,
+        "AUTHOR_ID": str(note.created_by),
+        "FILES": attached or EMPTY_OBJECT,
+    }
+
+
+def _name(call: Call, user_id: int) -> str:
+    user = call.site.portal.users.get(user_id)
+    return f"{user.name} {user.last_name}".strip() if user else ""

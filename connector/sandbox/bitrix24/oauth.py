@@ -1,0 +1,126 @@
+"""The OAuth server of the portal's one local application: codes, access tokens, rotating refresh tokens.
+
+Source: reference section 1.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from connector.sandbox.bitrix24.call import Caller
+from connector.sandbox.bitrix24.methods.common import ALL_SCOPES
+from connector.sandbox.bitrix24.site import Site
+from connector.sandbox.bitrix24.wire import RestError
+
+CODE_LIFE: Final = timedelta(seconds=30)
+ACCESS_LIFE: Final = timedelta(hours=1)
+REFRESH_LIFE: Final = timedelta(days=180)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    user_id: int
+    expires_at: datetime | None
+
+
+class OAuth:
+    """Tokens of the application. The token handed in at the start has no end; those issued here have."""
+
+    def __init__(self, site: Site, first_token: str, user_id: int) -> None:
+        digest = hashlib.sha256(f"{site.member_id}:{site.application_token}".encode()).hexdigest()
+        self.client_id = f"local.{digest[:14]}.{digest[14:22]}"
+        self.client_secret = digest[22:62]
+        self.first_token = first_token
+        self.scopes = ALL_SCOPES
+        self._site = site
+        self._lock = threading.Lock()
+        self._codes: dict[str, _Grant] = {}
+        self._access: dict[str, _Grant] = {first_token: _Grant(user_id, None)}
+        self._refresh: dict[str, _Grant] = {}
+        self._event_tokens: dict[int, tuple[str, datetime]] = {}
+        self.first_refresh_token = self._new(self._refresh, user_id, REFRESH_LIFE)
+
+    def caller(self, params: Mapping[str, Any]) -> Caller:
+        """The application's caller behind the parameter `auth`, which is taken out of the parameters."""
+        token = str(params.get("auth") or params.get("access_token") or "")
+        if not token:
+            raise RestError(401, "NO_AUTH_FOUND", "Wrong authorization data")
+        with self._lock:
+            grant = self._access.get(token)
+        if grant is None:
+            raise RestError(401, "invalid_token", "Unable to get application by token")
+        if self._is_over(grant):
+            raise RestError(401, "expired_token", "The access token provided has expired.")
+        return Caller("app", self.client_id, grant.user_id, frozenset(self.scopes))
+
+    def issue_code(self, user_id: int) -> str:
+        """A code for the exchange; good for 30 seconds, once."""
+        return self._new(self._codes, user_id, CODE_LIFE)
+
+    def expire_access_tokens(self) -> None:
+        """Every access token, the first one too, answers `expired_token` from now on."""
+        now = self._site.clock.now()
+        with self._lock:
+            self._access = {token: _Grant(grant.user_id, now) for token, grant in self._access.items()}
+            self._event_tokens.clear()
+
+    def event_token(self, user_id: int) -> tuple[str, datetime]:
+        """An access token that goes out with events of that user, and when it ends."""
+        now = self._site.clock.now()
+        known = self._event_tokens.get(user_id)
+        if known is None or known[1] - now < timedelta(minutes=5):
+            known = (self._new(self._access, user_id, ACCESS_LIFE), now + ACCESS_LIFE)
+            self._event_tokens[user_id] = known
+        return known
+
+    def token(self, params: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """HTTP status and body of `/oauth/token/`."""
+        grant_type = str(params.get("grant_type", ""))
+        name = {"authorization_code": "code", "refresh_token": "refresh_token"}.get(grant_type)
+        if name is None:
+            return 400, {"error": "invalid_request", "error_description": "Unsupported grant type"}
+        for needed in ("client_id", "client_secret", name):
+            if not params.get(needed):
+                text = f'No "{needed}" parameter found'
+                return 400, {"error": "invalid_request", "error_description": text}
+        if params["client_id"] != self.client_id:
+            return 200, {"error": "wrong_client"}
+        if params["client_secret"] != self.client_secret:
+            return 400, {"error": "invalid_client"}
+        table = self._codes if name == "code" else self._refresh
+        with self._lock:
+            grant = table.pop(str(params[name]), None)
+        if grant is None or self._is_over(grant):
+            return 400, {"error": "invalid_grant"}
+        return 200, self._answer(grant.user_id)
+
+    def _answer(self, user_id: int) -> dict[str, Any]:
+        expires_at = self._site.clock.now() + ACCESS_LIFE
+        return {
+            "access_token": self._new(self._access, user_id, ACCESS_LIFE),
+            "client_endpoint": self._site.rest_url,
+            "domain": self._site.host,
+            "expires": int(expires_at.timestamp()),
+            "expires_in": int(ACCESS_LIFE.total_seconds()),
+            "member_id": self._site.member_id,
+            "refresh_token": self._new(self._refresh, user_id, REFRESH_LIFE),
+            "scope": ",".join(self.scopes),
+            "server_endpoint": self._site.rest_url,
+            "status": "L",
+            "user_id": user_id,
+        }
+
+    def _new(self, table: dict[str, _Grant], user_id: int, life: timedelta) -> str:
+        token = secrets.token_hex(35)
+        with self._lock:
+            table[token] = _Grant(user_id, self._site.clock.now() + life)
+        return token
+
+    def _is_over(self, grant: _Grant) -> bool:
+        return grant.expires_at is not None and grant.expires_at <= self._site.clock.now()

@@ -1,0 +1,42 @@
+"""All methods of the portal by their lower-case names; one module a group, one line each to enter it."""
+
+from __future__ import annotations
+
+from connector.sandbox.bitrix24 import batch
+from connector.sandbox.bitrix24.call import Method
+from connector.sandbox.bitrix24.methods import (
+    activities,
+    app,
+    chat,
+    classic,
+    common,
+    directories,
+    disk,
+    history,
+    items,
+    products,
+    requisite_links,
+    requisites,
+    tasks,
+    timeline,
+)
+
+_TABLES = (
+    batch.TABLE,
+    activities.TABLE,
+    app.TABLE,
+    chat.TABLE,
+    classic.TABLE,
+    common.TABLE,
+    directories.TABLE,
+    disk.TABLE,
+    history.TABLE,
+    items.TABLE,
+    products.TABLE,
+    requisite_links.TABLE,
+    requisites.TABLE,
+    tasks.TABLE,
+    timeline.TABLE,
+)
+
+METHODS: dict[str, Method] = {name: method for table in _TABLES for name, method in table.methods.items()}
