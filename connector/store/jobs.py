@@ -188,11 +188,12 @@ class JobQueue:
 
     def has_due(self, queues: Iterable[str]) -> bool:
         """Whether a claim may find something; takes no lock, so that idle workers may ask often."""
-        due = exists().where(
-            state_is("ready"), jobs.c.queue.in_(tuple(queues)), jobs.c.run_at <= moment(self.db, self.clock)
-        )
+        # The order is for the planner: without it PostgreSQL may count on meeting a due row soon, and read
+        # the whole table when there is none.
+        due = select(jobs.c.id).where(state_is("ready"), jobs.c.run_at <= moment(self.db, self.clock))
+        first = due.order_by(jobs.c.run_at, jobs.c.id).limit(1)
         with self.db.read() as conn:
-            return bool(conn.execute(select(due)).scalar_one())
+            return any(conn.execute(first.where(jobs.c.queue == name)).first() for name in queues)
 
     def claim(self, owner: str, queue: str, limit: int, cap_per_account: int, lease: timedelta) -> list[Job]:
         """Up to `limit` due jobs, oldest first, now leased to `owner`; counts an attempt of each."""
@@ -258,7 +259,8 @@ class JobQueue:
         """The ids of jobs whose lease ran out, now ready for anybody; that is the whole takeover."""
         expired = and_(state_is("run"), jobs.c.lease_until < moment(self.db, self.clock))
         with self.db.read() as conn:
-            if not conn.execute(select(exists().where(expired))).scalar_one():
+            first = select(jobs.c.id).where(expired).order_by(jobs.c.lease_until).limit(1)
+            if conn.execute(first).first() is None:
                 return []
         returned = (
             update(jobs)

@@ -77,7 +77,8 @@ def promote(db: Database, queue: JobQueue, now: datetime, limit: int = PROMOTE_B
         .with_for_update(skip_locked=True)
     )
     with db.read() as conn:
-        if conn.execute(select(timers.c.id).where(timers.c.due <= now).limit(1)).first() is None:
+        first = select(timers.c.id).where(timers.c.due <= now).order_by(timers.c.due).limit(1)
+        if conn.execute(first).first() is None:
             return 0
     with db.begin() as conn:
         rows = conn.execute(due).all()

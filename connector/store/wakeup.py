@@ -25,7 +25,7 @@ CHANNEL = "connector_jobs"
 COALESCE_S = 0.02
 RECONNECT_S = 1.0
 #: How long the listener blocks before it looks whether it should end.
-LISTEN_S = 1.0
+LISTEN_S = 0.25
 
 POLL_POSTGRESQL = timedelta(seconds=1)
 #: SQLite has no channel between processes: `connector requeue` in a second one is seen by looking.
@@ -79,7 +79,7 @@ class WakeUp:
             self._changed.notify_all()
             threads = list(self._threads.values())
         for thread in threads:
-            thread.join(timeout=2 * LISTEN_S)
+            thread.join(timeout=RECONNECT_S + 2 * LISTEN_S)
 
     def _ensure(self, name: str, target: Any) -> None:
         with self._changed:

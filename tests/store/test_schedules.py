@@ -38,7 +38,7 @@ def sync(queue: JobQueue, *wanted: Schedule, account: str = "alpha") -> None:
 def next_slots(db: Database) -> dict[str, datetime]:
     with db.read() as conn:
         rows = conn.execute(select(table.c.name, table.c.next_run_at))
-        return {name: at for name, at in rows}
+        return {row.name: row.next_run_at for row in rows}
 
 
 def slots(db: Database, state: str = "ready") -> list[Any]:
@@ -52,8 +52,7 @@ def test_a_due_slot_becomes_a_job_that_knows_its_planned_moment(queue: JobQueue)
     assert schedules.tick(queue.db, queue, NINE_IN_MOSCOW - timedelta(seconds=1)) == 0
     assert schedules.tick(queue.db, queue, NINE_IN_MOSCOW + timedelta(seconds=2)) == 1
     assert schedules.tick(queue.db, queue, NINE_IN_MOSCOW + timedelta(seconds=2)) == 0
-    queue_of_job = queue.db
-    with queue_of_job.read() as conn:
+    with queue.db.read() as conn:
         row = conn.execute(select(jobs)).one()
     assert row.args == {"report": "owner_daily", "slot": "2026-11-25T06:00:00+00:00"}
     assert (row.queue, row.task, row.account) == ("reports", "report", "alpha")
@@ -143,8 +142,9 @@ def test_every_schedule_that_cannot_be_read_is_named_and_nothing_changes(queue: 
         ("0 10 1,15 * *", "Asia/Yekaterinburg", "2026-11-24T09:00", "2026-12-01T05:00"),
         # The hour that summer time leaves out does not exist: its slot falls to the next day that has it.
         ("30 2 * * *", "Europe/Berlin", "2026-03-28T02:00", "2026-03-29T01:30"),
-        # The hour that comes twice fires once.
-        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30", "2026-10-26T01:30"),
+        # The hour that comes twice has its slots twice: they are different moments.
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:00", "2026-10-25T00:30"),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30", "2026-10-25T01:30"),
     ],
 )
 def test_cron_as_crontab_reads_it(cron: str, zone: str, after: str, expected: str) -> None:

@@ -22,16 +22,16 @@ def queue(db: Database, clock: FixedClock) -> JobQueue:
     return JobQueue(db, clock)
 
 
-def add(queue: JobQueue, **options: Any) -> int | None:
+def add(queue_of_test: JobQueue, **options: Any) -> int | None:
     given: dict[str, Any] = {
         "account": "alpha",
         "deal_id": "7",
-        "due": queue.clock.now(),
+        "due": queue_of_test.clock.now(),
         "task": "step",
         "args": {"v": 1},
         **options,
     }
-    with queue.db.begin() as conn:
+    with queue_of_test.db.begin() as conn:
         return timers.add(conn, **given)
 
 
