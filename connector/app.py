@@ -16,6 +16,7 @@ from connector.cards import CardReader
 from connector.clock import Clock, SystemClock
 from connector.config import Config
 from connector.crm.base import CrmClient
+from connector.crm.http import RateLimiter
 from connector.crm.registry import CRMS
 from connector.delivery.email import EmailChannel
 from connector.directory import Directories
@@ -54,11 +55,17 @@ DEFAULT_TIMEZONE = "Europe/Moscow"
 
 
 class App:
-    """One installation. Parts are made when first needed, so each role pays only for its own."""
+    """One installation. Parts are made when first needed, so each role pays only for its own.
 
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+    `limiter`: the rate limit of the CRMs; without one, the limit that all processes share through the store.
+    """
+
+    def __init__(
+        self, config: Config, clock: Clock | None = None, limiter: RateLimiter | None = None
+    ) -> None:
         self.config = config
         self.clock = clock or SystemClock()
+        self._limiter = limiter
         self._stack = ExitStack()
 
     # The kit: what people edit ------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ class App:
 
     @cached_property
     def clients(self) -> Mapping[str, CrmClient]:
-        limiter = SharedLimiter(self.db, self.clock)
+        limiter = self._limiter or SharedLimiter(self.db, self.clock)
         return {
             account.name: CRMS[account.crm].make_client(account, limiter=limiter, clock=self.clock)
             for account in self.config.accounts

@@ -13,7 +13,7 @@ from connector.store.outbox import Effect
 
 
 def give_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
-    """Give a person a task about the deal. params: text, due_at (ISO 8601), to (absent: who is responsible)."""
+    """Give a person a task about the deal. params: text, due_at (ISO 8601), to (a role of the playbook)."""
     card = tools.card(effect)
     to = effect.params.get("to", RESPONSIBLE)
     responsible_id = card.deal.responsible_id if to == RESPONSIBLE else tools.recipient(to).user_id
