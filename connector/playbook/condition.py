@@ -165,7 +165,7 @@ def _build(environment: Environment, node: nodes.Expr) -> Condition:
         case nodes.Not():
             return Branch("not", (_build(environment, node.node),))
     text = source_of(node)
-    expression = environment.compile_expression(text, undefined_to_none=False)
+    expression = environment.compile_expression(source_of(node, exact=True), undefined_to_none=False)
     return Leaf(text, tuple(dict.fromkeys(variables_of(node))), expression)
 
 

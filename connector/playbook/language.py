@@ -54,6 +54,8 @@ def _lower(value: str | None) -> str | None:
 
 
 _FILTERS: Mapping[str, Any] = {"lower": _lower, "length": len}
+#: Put behind decimal fractions by `source_of`; not for people.
+_EXACT = "exact"
 _TESTS: Mapping[str, Any] = {"none": lambda value: value is None}
 _OPERATORS = {
     "eq": "==", "ne": "!=", "gt": ">", "gteq": ">=", "lt": "<", "lteq": "<=", "in": "in", "notin": "not in",
@@ -76,7 +78,7 @@ def make_environment() -> Environment:
     """A sandbox that knows nothing but the filters and tests of conditions."""
     environment = Environment(undefined=StrictUndefined)
     environment.globals.clear()
-    environment.filters = dict(_FILTERS)
+    environment.filters = {**_FILTERS, _EXACT: _number}
     environment.tests = dict(_TESTS)
     return environment
 
@@ -197,28 +199,36 @@ def variables_of(node: nodes.Node) -> Iterator[tuple[str, tuple[str, ...]]]:
                 yield from variables_of(child)
 
 
-def source_of(node: nodes.Node) -> str:
-    """The text of an allowed part without and, or, not."""
+def source_of(node: nodes.Node, *, exact: bool = False) -> str:
+    """The text of an allowed part without and, or, not.
+
+    exact: as Jinja compiles it, with numbers like 0.1 made Decimal: a float is never equal to an amount.
+    """
+
+    def text(child: nodes.Node) -> str:
+        return source_of(child, exact=exact)
+
     match node:
         case nodes.Compare():
-            operands = [f" {_OPERATORS[operand.op]} {source_of(operand.expr)}" for operand in node.ops]
-            return source_of(node.expr) + "".join(operands)
+            operands = [f" {_OPERATORS[operand.op]} {text(operand.expr)}" for operand in node.ops]
+            return text(node.expr) + "".join(operands)
         case nodes.BinExpr():
-            return f"({source_of(node.left)} {_ARITHMETIC[type(node)]} {source_of(node.right)})"
+            return f"({text(node.left)} {_ARITHMETIC[type(node)]} {text(node.right)})"
         case nodes.Neg():
-            return f"-{source_of(node.node)}"
+            return f"-{text(node.node)}"
         case nodes.Filter(node=nodes.Node() as inner):
-            return f"{source_of(inner)}|{node.name}"
+            return f"{text(inner)}|{node.name}"
         case nodes.Test():
-            return f"{source_of(node.node)} is {node.name}"
+            return f"{text(node.node)} is {node.name}"
         case nodes.List() | nodes.Tuple():
-            return f"[{', '.join(source_of(item) for item in node.items)}]"
+            return f"[{', '.join(text(item) for item in node.items)}]"
         case nodes.Const():
-            return _constant(node.value)
+            is_marked = exact and isinstance(node.value, float)
+            return _constant(node.value) + (f"|{_EXACT}" if is_marked else "")
         case nodes.Getitem():
-            return f"{source_of(node.node)}[{source_of(node.arg)}]"
+            return f"{text(node.node)}[{text(node.arg)}]"
         case nodes.Getattr():
-            return f"{source_of(node.node)}.{node.attr}"
+            return f"{text(node.node)}.{node.attr}"
         case nodes.Name():
             return node.name
         case _:

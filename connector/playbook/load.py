@@ -42,10 +42,10 @@ def load_playbook(folder: Path) -> Playbook:
     """The playbook of `*.yml` and `*.yaml` in `folder` and below. Raises ConfigError with every mistake."""
     if not folder.is_dir():
         raise ConfigError([Problem(str(folder), "нет такой папки")])
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and path.is_file())
     reading = _Reading()
-    for file in files:
-        reading.read(source.parse(_shown(file), file.read_bytes()))
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".yml", ".yaml") and not file.name.startswith(".") and file.is_file():
+            reading.read_file(file)
     return reading.playbook()
 
 
@@ -75,6 +75,14 @@ class _Reading:
         self._people: dict[str, Person] = {}
         self._role_places: dict[str, tuple[str, str]] = {}
         self._calendar: CompanyCalendar | None = None
+
+    def read_file(self, file: Path) -> None:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            self._add(_shown(file), f"файл не читается: {error.strerror}")
+            return
+        self.read(source.parse(_shown(file), content))
 
     def read(self, document: Document) -> None:
         self._problems += document.problems
@@ -214,7 +222,9 @@ class _Reading:
                     place = rule.place_of("do", index, "to")
                     self._check_role(place, f"{label}, send.to", action.to, (CLIENT, RESPONSIBLE))
             elif isinstance(action, TaskAction) and fold(action.to) != RESPONSIBLE:
-                place = rule.place_of("do", index, "task", "to")
+                beside = rule.place_of("do", index, "to")
+                is_inside = beside == rule.place_of("do", index)
+                place = rule.place_of("do", index, "task", "to") if is_inside else beside
                 self._check_role(place, f"{label}, task.to", action.to, (RESPONSIBLE,))
 
     def _check_attachments(self, rule: Rule, index: int, action: SendAction, documents: list[str]) -> None:

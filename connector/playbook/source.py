@@ -25,7 +25,7 @@ from connector.errors import Problem
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
-MAX_VALUES = 20_000
+MAX_VALUES = 5_000
 MAX_ALIASES = 200
 
 #: `(*path, KEY)` is the place of the key itself, where a mistake is the key's and not the value's.
@@ -44,7 +44,7 @@ _SYNTAX = (
     ("unexpected end of stream", "не закрыта кавычка"),
     ("found undefined alias", "ссылка * на метку &, которой выше нет"),
     ("found duplicate anchor", "такая метка & уже есть"),
-    ("expected a single document", "в файле два документа: строка «---» может быть только в начале"),
+    ("but found another document", "в файле два документа: строка «---» может быть только в начале"),
     ("special characters are not allowed", "недопустимый управляющий символ"),
     ("cannot start any token", "текст, который начинается с этого знака, берут в кавычки"),
     ("found unknown escape", "неизвестное сочетание с «\\» в двойных кавычках; возьмите одинарные"),
