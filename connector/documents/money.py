@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
-from connector.documents.russian import money, percent
+from connector.documents.russian import NBSP, money, percent
 from connector.documents.words import in_hundredths
 from connector.domain import ProductRow
 from connector.errors import HeldError, MissingField
 
 _KOPECK = Decimal("0.01")
-#: VAT rates by the first day on which they hold, newest first. Source: НК РФ, статья 164, as changed for 2026.
+#: VAT rates by the first day on which they hold, newest first. Source: НК РФ, статья 164, edition of 2026.
 _RATES: tuple[tuple[date, frozenset[Decimal]], ...] = (
     (date(2026, 1, 1), frozenset(map(Decimal, (0, 5, 7, 10, 22)))),
     (date(2025, 1, 1), frozenset(map(Decimal, (0, 5, 7, 10, 20)))),
@@ -86,6 +86,14 @@ class Totals:
         if not self.vat_shares:
             return "без НДС"
         return ", ".join(f"{share.text} {money(share.vat)}" for share in self.vat_shares)
+
+    @property
+    def purpose_vat_text(self) -> str:
+        """The same for a payment order: «в том числе НДС (22 %) 3967,21 руб.»; several rates as one sum."""
+        if not self.vat_shares:
+            return "без НДС"
+        rate = f" ({percent(self.vat_shares[0].rate)})" if len(self.vat_shares) == 1 else ""
+        return f"в том числе НДС{rate} {self.vat:f} руб.".replace(NBSP, " ").replace(".", ",", 1)
 
 
 def rates_on(day: date) -> frozenset[Decimal]:

@@ -1,0 +1,153 @@
+"""Our own companies: `company.yml` read and checked, with the place of every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from connector.documents import requisites
+from connector.documents.names import genitive_basis, genitive_name, genitive_post, participles
+from connector.documents.requisites import RequisiteError
+from connector.documents.yaml_file import YamlFile
+from connector.errors import ConfigError
+
+FILE = "documents/company.yml"
+_REQUIRED = (
+    *("название", "полное_название", "инн", "огрн", "адрес", "город", "банк", "бик", "счёт", "корсчёт"),
+    *("директор", "должность", "основание", "ндс"),
+)
+_OPTIONAL = (
+    *("кпп", "телефон", "email", "сайт", "бухгалтер", "директор_родительный", "должность_родительный"),
+    *("ндс_основание", "логотип", "печать", "подпись"),
+)
+_PICTURES = ("логотип", "печать", "подпись")
+WITHOUT_VAT = "нет"
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """One of our companies. `data` is what templates see as «продавец»; `rate` is None for «без НДС»."""
+
+    key: str
+    data: Mapping[str, Any]
+    rate: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Companies:
+    """All of them, which one sells in which pipeline, and genitives that people wrote by hand."""
+
+    sellers: Mapping[str, Seller]
+    main: str
+    by_pipeline: Mapping[str, str]
+    genitives: Mapping[str, str]
+
+    def seller(self, pipeline_name: str = "") -> Seller:
+        """The company that sells in the pipeline; the main one unless the file names another."""
+        return self.sellers[self.by_pipeline.get(pipeline_name, self.main)]
+
+
+def read_companies(text: str, pictures: frozenset[str]) -> Companies:
+    """The file's companies. pictures: names that a company may use.
+
+    Errors: ConfigError with every mistake at once.
+    """
+    file = YamlFile(FILE, text)
+    known = {"основная", "компании", "воронки", "родительный"}
+    for key in sorted(set(file.data) - known):
+        file.problem(f"неизвестный ключ «{key}», есть {', '.join(sorted(known))}", key)
+    companies = file.data.get("компании")
+    if not isinstance(companies, dict) or not companies:
+        file.problem("нужна хотя бы одна компания", "компании")
+        raise ConfigError(file.problems)
+    sellers = {str(key): _seller(file, str(key), data, pictures) for key, data in companies.items()}
+    main = str(file.data.get("основная") or next(iter(sellers)))
+    pipelines = {str(name): str(key) for name, key in (file.data.get("воронки") or {}).items()}
+    for path, key in ((("основная",), main), *((("воронки", name), key) for name, key in pipelines.items())):
+        if key not in sellers:
+            file.problem(f"нет компании «{key}», есть {', '.join(sellers)}", *path)
+    genitives = {str(name): str(value) for name, value in (file.data.get("родительный") or {}).items()}
+    if file.problems:
+        raise ConfigError(file.problems)
+    return Companies(sellers, main, pipelines, genitives)
+
+
+def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> Seller:
+    at = ("компании", key)
+    if not isinstance(given, dict):
+        file.problem("нужны реквизиты компании", *at)
+        return Seller(key, {}, None)
+    data = {str(name): str(value).strip() for name, value in given.items() if value not in (None, "")}
+    for name in data:
+        if name not in (*_REQUIRED, *_OPTIONAL):
+            file.problem(f"неизвестный реквизит «{name}»", *at, name)
+    for name in _REQUIRED:
+        if not data.get(name):
+            file.problem(f"не заполнено «{name}»", *at)
+    for name in _PICTURES:
+        if name in data and data[name] not in pictures:
+            file.problem(f"нет картинки documents/pictures/{data[name]}", *at, name)
+    _check_numbers(file, at, data)
+    rate = _rate(file, at, data.pop("ндс", ""))
+    is_person = len(data.get("инн", "")) == 12
+    data["вид"] = "ИП" if is_person else "компания"
+    data["основание"] = genitive_basis(data.get("основание", ""))
+    words = participles(data.get("директор", ""))
+    data["действующего"] = words["действующего"]
+    data["именуемое"] = words["именуемое"] if is_person else "именуемое"
+    _fill(file, at, data, "директор_родительный", "директор", genitive_name)
+    _fill(file, at, data, "должность_родительный", "должность", genitive_post)
+    return Seller(key, data, rate)
+
+
+def _check_numbers(file: YamlFile, at: tuple[str, str], data: dict[str, str]) -> None:
+    bik = data.get("бик", "")
+    checks: dict[str, Callable[[str], None]] = {
+        "инн": requisites.check_inn,
+        "кпп": requisites.check_kpp,
+        "огрн": requisites.check_ogrn,
+        "бик": requisites.check_bik,
+        "счёт": lambda account: requisites.check_account(account, bik),
+        "корсчёт": lambda account: requisites.check_corr_account(account, bik),
+    }
+    if len(data.get("инн", "")) == 10 and "кпп" not in data:
+        file.problem("не заполнено «кпп»: у компании он есть всегда", *at)
+    for name, check in checks.items():
+        if name in data:
+            try:
+                check(data[name])
+            except RequisiteError as error:
+                file.problem(f'{error} (номера пишите в кавычках: «{name}: "…"»)', *at, name)
+
+
+def _rate(file: YamlFile, at: tuple[str, str], text: str) -> Decimal | None:
+    if text.casefold() in {WITHOUT_VAT, "false", "без ндс"}:  # YAML reads a bare «no» as false
+        return None
+    try:
+        rate = Decimal(text.rstrip(" %\u00a0").replace(",", "."))
+    except InvalidOperation:
+        rate = Decimal(-1)
+    if not rate.is_finite() or not 0 <= rate <= 30:
+        file.problem(f"ставка НДС «{text}»: нужно число процентов или «{WITHOUT_VAT}»", *at, "ндс")
+        return None
+    return rate
+
+
+def _fill(
+    file: YamlFile,
+    at: tuple[str, str],
+    data: dict[str, str],
+    target: str,
+    source: str,
+    decline: Callable[[str], str | None],
+) -> None:
+    """The genitive by rule where nobody wrote it; on doubt the file must have it."""
+    if target in data or source not in data:
+        return
+    declined = decline(data[source])
+    if declined is None:
+        file.problem(f"напишите «{target}»: «{data[source]}» в родительном падеже", *at, source)
+    else:
+        data[target] = declined

@@ -1,0 +1,107 @@
+"""One document out of a kit and a context: HTML, PDF and Word. Runs inside a render process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import DictLoader, TemplateError, TemplateSyntaxError
+
+from connector.documents import clauses, payment_qr
+from connector.documents.docx import render_docx
+from connector.documents.environment import TemplateEnvironment, collect_missing, wrap
+from connector.documents.kit import Kit
+from connector.documents.places import FAULTS
+from connector.errors import RenderError
+
+if TYPE_CHECKING:
+    from connector.documents.pdf import Typesetter
+
+_STYLES = "documents/base.css"
+
+
+class Composer:
+    """Renders documents of one kit; what can be prepared once is."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._environment = TemplateEnvironment(DictLoader(kit.sources("documents")))
+
+    def missing(self, kind: str, context: Mapping[str, Any]) -> list[str]:
+        """Names that the document would miss, in the order of use, in any of its formats."""
+        names, faults = self._names(kind, context)
+        with collect_missing(faults) as found:
+            self._add_clauses(kind, names)
+            for format_ in self._kit.documents[kind].formats:
+                self._source(format_, kind, names)
+        return list(found.names)
+
+    def compose(self, kind: str, context: Mapping[str, Any]) -> tuple[list[tuple[str, bytes]], list[str]]:
+        """(format, content) of every format of the kind, and the missing names; either is empty.
+
+        Errors: RenderError; OSError when the machine has no Pango.
+        """
+        names, faults = self._names(kind, context)
+        sources: list[tuple[str, bytes | str]] = []
+        with collect_missing(faults) as found:
+            self._add_clauses(kind, names)
+            for format_ in self._kit.documents[kind].formats:
+                sources.append((format_, self._source(format_, kind, names)))
+        if found.names:
+            return [], list(found.names)
+        extra = _payment_picture(context)
+        return [
+            (format_, self.typesetter.pdf(source, extra) if isinstance(source, str) else source)
+            for format_, source in sources
+        ], []
+
+    @cached_property
+    def typesetter(self) -> Typesetter:
+        from connector.documents.pdf import Typesetter
+
+        return Typesetter(self._kit.assets(), self._kit.text(_STYLES))
+
+    def _names(self, kind: str, context: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str]]:
+        if kind not in self._kit.documents:
+            raise RenderError(kind, "нет такого вида документа")
+        return wrap({key: value for key, value in context.items() if key != FAULTS}), context.get(FAULTS, {})
+
+    def _add_clauses(self, kind: str, names: dict[str, Any]) -> None:
+        file = self._kit.documents[kind].clauses
+        if file:
+            try:
+                names.update(clauses.rendered(self._kit.clauses[file], names))
+            except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+                raise RenderError(f"documents/{file}", str(error)) from None
+
+    def _source(self, format_: str, kind: str, names: dict[str, Any]) -> str | bytes:
+        return self._html(kind, names) if format_ == "pdf" else self._docx(kind, names)
+
+    def _html(self, kind: str, names: dict[str, Any]) -> str:
+        name = f"{kind}.html"
+        try:
+            return self._environment.get_template(name).render(names)
+        except TemplateSyntaxError as error:
+            raise RenderError(f"documents/{error.name or name}", str(error.message), error.lineno) from None
+        except (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise RenderError(f"documents/{name}", str(error), _line(error, name)) from None
+
+    def _docx(self, kind: str, names: dict[str, Any]) -> bytes:
+        name = f"documents/{kind}.docx"
+        return render_docx(name, self._kit.files[name], names, TemplateEnvironment())
+
+
+def _payment_picture(context: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]:
+    text = context.get("оплата", {}).get("qr")
+    return {"asset:qr.png": (payment_qr.png(text.encode()), "image/png")} if text else {}
+
+
+def _line(error: BaseException, name: str) -> int | None:
+    """The line of the template in which a filter or an operation failed."""
+    traceback, line = error.__traceback__, None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == name:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line

@@ -1,0 +1,65 @@
+"""HTML to PDF by WeasyPrint, with nothing within its reach but the kit's own pictures and fonts.
+
+WeasyPrint's own fetcher opens files and addresses, and can even attach a file of the server to the PDF.
+Here a name is either one that our code put into memory or it is refused. Used inside a render process only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from weasyprint import CSS, HTML
+from weasyprint.text.fonts import FontConfiguration
+from weasyprint.urls import URLFetcher, URLFetcherResponse
+
+logging.getLogger("weasyprint").setLevel(logging.CRITICAL)
+logging.getLogger("fontTools").setLevel(logging.CRITICAL)
+
+#: Address -> (content, MIME type).
+Assets = Mapping[str, tuple[bytes, str]]
+#: Fit for archives, and transparency (stamps) is allowed.
+VARIANT = "pdf/a-3b"
+
+
+class BlockedError(ValueError):
+    """A document asked for something that is not in the kit."""
+
+
+class AssetFetcher(URLFetcher):  # type: ignore[misc]
+    """Gives exact names from memory and inline pictures; builds no path, connects to nothing."""
+
+    def __init__(self, assets: Assets) -> None:
+        super().__init__(allowed_protocols={"data", "asset", "font"}, allow_redirects=False)
+        self._assets = assets
+
+    def fetch(self, url: str, headers: dict[str, str] | None = None) -> Any:
+        """The named file. BlockedError for every other address."""
+        if url in self._assets:
+            content, mime_type = self._assets[url]
+            return URLFetcherResponse(url, content, {"Content-Type": mime_type})
+        if url.startswith(("data:image/png", "data:image/jpeg")):
+            return super().fetch(url, headers)
+        raise BlockedError(f"{url[:60]}: not in the kit")
+
+
+class Typesetter:
+    """One a process: the fonts are read once, and shared styles are parsed once."""
+
+    def __init__(self, assets: Assets, styles: str) -> None:
+        self._assets = dict(assets)
+        self._fonts = FontConfiguration()
+        self._styles = CSS(string=styles, font_config=self._fonts, url_fetcher=AssetFetcher(self._assets))
+
+    def pdf(self, html: str, extra: Assets) -> bytes:
+        """The document; the same bytes for the same HTML. extra: assets of this one alone (its QR code)."""
+        fetcher = AssetFetcher({**self._assets, **extra})
+        document = HTML(string=html, base_url=None, url_fetcher=fetcher)
+        content: bytes = document.write_pdf(
+            stylesheets=[self._styles],
+            font_config=self._fonts,
+            pdf_variant=VARIANT,
+            presentational_hints=False,
+        )
+        return content

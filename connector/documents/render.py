@@ -1,0 +1,241 @@
+"""A pool of render processes: documents are made outside the service, within limits, and can be stopped.
+
+A template or a client's name can make typesetting take minutes or gigabytes. Here that ends one child process
+and one document, and the next document finds a new child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connector.documents.freeze import freeze
+from connector.documents.kit import Kit
+from connector.documents.places import held
+from connector.documents.protocol import pack, receive, send, unpack
+from connector.documents.render_worker import MEMORY_BYTES
+from connector.errors import ConfigError, HeldError, Problem, RenderError
+
+MIME_TYPES = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+PANGO_COMMAND = "apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+_START_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """One file of a document; `name` is what people see."""
+
+    format: str
+    name: str
+    mime_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may use. Rows of products add time: a thousand typeset for about ten seconds."""
+
+    wall_s: float = 30.0
+    wall_s_a_row: float = 0.05
+    cpu_s: int = 30
+    memory_bytes: int = MEMORY_BYTES
+
+    def wall(self, rows: int) -> float:
+        return self.wall_s + self.wall_s_a_row * rows
+
+    def cpu(self, rows: int) -> int:
+        return self.cpu_s + int(self.wall_s_a_row * rows)
+
+
+class RenderPool:
+    """Renders in at most `workers` processes, started when first needed. Safe from many threads."""
+
+    def __init__(self, kit: Kit, workers: int = 1, limits: Limits | None = None) -> None:
+        self._kit = kit
+        self._limits = limits or Limits()
+        self._all = [_Child(kit, self._limits) for _ in range(workers)]
+        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+        for child in self._all:
+            self._idle.put(child)
+
+    def render(self, kind: str, context: Mapping[str, Any]) -> list[RenderedFile]:
+        """All files of the document, in the order of its formats.
+
+        Errors: HeldError with everything that is missing or wrong in the data; RenderError for a mistake in
+        the template and for a document beyond the limits; ConfigError when the machine lacks Pango.
+        """
+        template = self._kit.documents.get(kind)
+        if template is None:
+            raise RenderError(kind, "нет такого вида документа")
+        answer = self._ask(kind, context, only_check=False)
+        self._raise_missing(kind, answer["missing"], context)
+        number = context.get("документ", {}).get("номер")
+        return [
+            RenderedFile(format_, template.file_name(number, format_), MIME_TYPES[format_], unpack(content))
+            for format_, content in answer["files"]
+        ]
+
+    def check(self, kind: str, context: Mapping[str, Any]) -> None:
+        """None when the document can be issued: all data are there but its number, which is given after this.
+
+        Cheap, nothing is typeset: numbers must not be spent on documents that are held. Raises as `render`.
+        """
+        answer = self._ask(kind, context, only_check=True)
+        self._raise_missing(kind, [name for name in answer["missing"] if name != "документ.номер"], context)
+
+    def warm_up(self) -> None:
+        """Typeset an empty page, so that a missing Pango is told at start: ConfigError."""
+        self._ask("", {}, only_check=True, warm_up=True)
+
+    def close(self) -> None:
+        """End all processes; documents being made fail with RenderError."""
+        for child in self._all:
+            child.end()
+
+    def __enter__(self) -> RenderPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(
+        self, kind: str, context: Mapping[str, Any], *, only_check: bool, warm_up: bool = False
+    ) -> dict[str, Any]:
+        rows = len(context.get("товары", ()))
+        request = {
+            "kind": kind,
+            "context": freeze(context),
+            "only_check": only_check,
+            "warm_up": warm_up,
+            "cpu_s": self._limits.cpu(rows),
+        }
+        child = self._idle.get()
+        try:
+            answer = child.ask(request, self._limits.wall(rows))
+        finally:
+            self._idle.put(child)
+        if answer is None:
+            raise RenderError(kind, "документ не уложился в предел времени или памяти и остановлен")
+        if "no_pango" in answer:
+            raise ConfigError([Problem("WeasyPrint", _no_pango(str(answer["no_pango"])))])
+        if "error" in answer:
+            raise RenderError(str(answer["template"]), str(answer["error"]), answer.get("line"))
+        return answer
+
+    def _raise_missing(self, kind: str, names: list[str], context: Mapping[str, Any]) -> None:
+        if names:
+            title = self._kit.documents[kind].title
+            raise held(f"«{title}»", f"documents/{kind}.html", names, context)
+
+
+class _Child:
+    """One render process, started when asked and started anew after its death."""
+
+    def __init__(self, kit: Kit, limits: Limits) -> None:
+        self._kit, self._limits = kit, limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._cache: tempfile.TemporaryDirectory[str] | None = None
+        self._closed = False
+
+    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any] | None:
+        """The answer; None when the process died or was stopped at the time limit."""
+        for _ in range(2):
+            try:
+                process = self._running()
+                assert process.stdin is not None
+                send(process.stdin, request)
+                break
+            except OSError:  # it died while idle: nothing of this document was tried yet
+                self._stop()
+        else:
+            return None
+        answer = self._receive(process, timeout_s)
+        if answer is None or answer.get("exhausted"):
+            self._stop()
+        return answer
+
+    def end(self) -> None:
+        self._closed = True
+        self._stop()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._stop()
+        if self._closed:
+            raise RenderError("render", "служба останавливается")
+        self._cache = tempfile.TemporaryDirectory(prefix="connector-render-")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "connector.documents.render_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(self._cache.name),
+            cwd=self._cache.name,
+            start_new_session=True,  # Ctrl-C in a terminal is for the service, which then ends us
+        )
+        self._process = process
+        assert process.stdin is not None
+        files = {name: pack(content) for name, content in self._kit.files.items()}
+        send(process.stdin, {"files": files, "memory": self._limits.memory_bytes})
+        if self._receive(process, _START_S) is None:
+            self._stop()
+            raise RenderError("render", "процесс вёрстки не запустился")
+        return process
+
+    def _receive(self, process: subprocess.Popen[bytes], timeout_s: float) -> dict[str, Any] | None:
+        assert process.stdout is not None
+        timer = threading.Timer(timeout_s, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            return receive(process.stdout)
+        finally:
+            timer.cancel()
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):  # what it no longer read
+                        stream.close()
+        if self._cache is not None:
+            self._cache.cleanup()
+            self._cache = None
+
+
+def _environment(home: str) -> dict[str, str]:
+    """What a child may know: where Python and its modules are. No setting of ours, no secret."""
+    package = str(Path(__file__).parents[2])
+    kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if key in os.environ}
+    paths = [package, *(path for path in sys.path if path and path != package)]
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "XDG_CACHE_HOME": home,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def _no_pango(detail: str) -> str:
+    return f"не найдена системная библиотека Pango ({detail}); установите: {PANGO_COMMAND}"
+
+
+__all__ = ["HeldError", "Limits", "RenderPool", "RenderedFile"]
