@@ -137,10 +137,15 @@ class Sandbox:
         self.stop()
 
     def describe(self) -> dict[str, Any]:
-        """Addresses and secrets, as `connector sandbox --json` prints them."""
+        """Addresses and secrets, as `connector sandbox --json` prints them.
+
+        The dialects' own `endpoints` tell more: what an OAuth application needs.
+        """
         return {
-            "amocrm": self.amocrm.endpoints(),
-            "bitrix24": self.bitrix24.endpoints(),
+            "amocrm": _only(self.amocrm.endpoints(), "base_url", "token", "account_id"),
+            "bitrix24": _only(
+                self.bitrix24.endpoints(), "webhook_url", "oauth_token", "member_id", "application_token"
+            ),
             "mail": {
                 "smtp_host": self.mailbox.smtp_host,
                 "smtp_port": self.mailbox.smtp_port,
@@ -191,6 +196,10 @@ def main_loop(
             click.echo(f"Почтовый ящик:  {sandbox.base_url}/mail")
             click.echo("Ключи доступа печатает --json. Остановить: Ctrl+C.")
         over.wait()
+
+
+def _only(found: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: found[name] for name in names}
 
 
 def _portal(name: Dialect, past: Past, start_now: datetime | None) -> Portal:

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from connector.sandbox.clients import balanced, invent_client
+from connector.sandbox.clients import MAIL_ZONES, balanced, invent_client
 from connector.sandbox.stage_codes import UNSORTED_NAME
 from connector.sandbox.state import Deal, Note, Portal, Requisites, UnknownEntity
 
@@ -159,7 +159,13 @@ class Editor:
                 raise UnknownEntity(f"company {company_id}")
             return company_id, list(wanted or [])
         name = _text(body, "company") or "ООО «Новый клиент»"
-        client = invent_client(name, portal.new_id("company"), at=portal.now(), responsible_id=responsible)
+        client = invent_client(
+            name,
+            portal.new_id("company"),
+            zone=MAIL_ZONES[portal.dialect],
+            at=portal.now(),
+            responsible_id=responsible,
+        )
         assert client.company.requisites is not None
         portal.reserve_ids("requisites", client.company.requisites.id)
         portal.add("company", client.company, by=responsible)

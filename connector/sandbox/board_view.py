@@ -57,11 +57,14 @@ _NOTE_TITLES = {
     "call_out": "Исходящий звонок",
     "sms_in": "Сообщение от клиента",
     "sms_out": "Сообщение клиенту",
-    "invoice": "Счёт",
+    "call": "Звонок",
+    "meeting": "Встреча",
+    "activity": "Дело",
     "service_message": "Системное сообщение",
     "extended_service_message": "Системное сообщение",
 }
-_INVOICE_STATES = {"issued": "выставлен", "paid": "оплачен", "cancelled": "отменён"}
+#: A task of Bitrix24 may have no deadline; such ones lie beyond this year.
+LAST_YEAR = 2200
 
 
 class Index:
@@ -127,7 +130,7 @@ class View:
                     if user.is_active
                 ],
                 "loss_reasons": [{"id": key, "name": name} for key, name in self.portal.loss_reasons.items()],
-                "requisites": REQUISITE_NAMES,
+                "requisites": [{"key": key, "name": name} for key, name in REQUISITE_NAMES.items()],
             }
 
     def board(self, pipeline_id: int) -> dict[str, Any]:
@@ -177,7 +180,7 @@ class View:
                 "loss_reason_id": deal.loss_reason_id,
                 "loss_reason": portal.loss_reasons.get(deal.loss_reason_id or 0),
                 "channel": portal.channels.get(deal.channel or ""),
-                "utm": deal.utm,
+                "utm": " / ".join(str(mark) for mark in deal.utm.values()),
                 "created_at": _iso(deal.created_at),
                 "closed_at": _iso(deal.closed_at),
                 "fields": {str(name): str(value) for name, value in deal.fields.items()},
@@ -246,7 +249,7 @@ class View:
             "amount": None if deal.amount is None else str(deal.amount),
             "currency": deal.currency,
             "responsible": user_name(portal, deal.responsible_id),
-            "contact": _full_name(contact) if contact else "",
+            "contact": _short_name(contact) if contact else "",
             "has_email": bool(emails),
             "updated_at": _iso(deal.updated_at),
             "loss_reason": portal.loss_reasons.get(deal.loss_reason_id or 0),
@@ -298,8 +301,8 @@ class View:
         return {
             "key": f"note-{note.id}",
             "at": _iso(note.created_at),
-            "kind": note.kind,
-            "title": _NOTE_TITLES.get(note.kind, "Запись"),
+            "kind": "invoice" if "invoice_id" in note.params else note.kind,
+            "title": str(note.params.get("service") or _NOTE_TITLES.get(note.kind, "Запись")),
             "text": self._note_text(note),
             "author": user_name(self.portal, note.created_by),
             "files": [
@@ -319,12 +322,9 @@ class View:
             seconds = int(params.get("duration") or 0)
             talk = f"{seconds // 60}:{seconds % 60:02d}" if seconds else "без ответа"
             return ", ".join(filter(None, (str(params.get("phone") or ""), talk, plain(note.text))))
-        if note.kind == "invoice":
-            state = _INVOICE_STATES.get(str(params.get("status")), "")
-            return f"№ {params.get('invoice_id')} на {params.get('amount')} {self.portal.currency}, {state}"
-        if note.kind == "attachment" and not note.text:
-            return ""
-        return plain(note.text or str(params.get("text") or ""))
+        text = plain(note.text or str(params.get("text") or ""))
+        # amoCRM calls a note without words after its file.
+        return "" if text in {file.name for file in self._note_files(note)} else text
 
     def _note_files(self, note: Note) -> list[StoredFile]:
         files = [self.portal.files[key] for key in note.file_ids if key in self.portal.files]
@@ -340,7 +340,7 @@ class View:
             "description": plain(task.description),
             "responsible": user_name(self.portal, task.responsible_id),
             "author": user_name(self.portal, task.created_by),
-            "due_at": _iso(task.due_at),
+            "due_at": _iso(task.due_at) if task.due_at.year < LAST_YEAR else "",
             "created_at": _iso(task.created_at),
             "is_done": task.is_done,
             "is_overdue": not task.is_done and task.due_at < self.portal.now(),
@@ -421,6 +421,14 @@ def _company(company: Company) -> dict[str, Any]:
 
 def _full_name(contact: Contact) -> str:
     return " ".join(filter(None, (contact.last_name, contact.name, contact.second_name)))
+
+
+def _short_name(contact: Contact) -> str:
+    """«Мятина П. Ю.»; the first name in full when there is no last one."""
+    if not contact.last_name:
+        return contact.name
+    initials = [f"{name[0]}." for name in (contact.name, contact.second_name) if name]
+    return "\u00a0".join([contact.last_name, *initials])
 
 
 def _task_order(task: Task) -> tuple[bool, float]:

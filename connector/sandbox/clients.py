@@ -17,6 +17,8 @@ from connector.sandbox import legal_ids, names
 from connector.sandbox.history_tables import DealRow
 from connector.sandbox.state import Company, Contact, ProductRow, Requisites
 
+#: Reserved for examples, so that no letter ever finds anybody.
+MAIL_ZONES = {"amocrm": "example", "bitrix24": "test"}
 #: What a deal's name puts between the company and the subject.
 NAME_SEPARATOR = " — "
 VAT_RATE = Decimal(22)
@@ -47,9 +49,13 @@ class Client:
 
 
 class Clients:
-    """Makes the clients of one portal while its deals are put in; ids ascend from 1."""
+    """Makes the clients of one portal while its deals are put in; ids ascend from 1.
 
-    def __init__(self) -> None:
+    `zone` ends their e-mail addresses: with one zone a portal, a letter tells from which CRM it came.
+    """
+
+    def __init__(self, zone: str) -> None:
+        self._zone = zone
         self._by_company: dict[str, Client] = {}
         self._last_contact = 0
 
@@ -68,7 +74,10 @@ class Clients:
         return iter(self._by_company.values())
 
     def _make(self, name: str, number: int, deal: DealRow) -> Client:
-        client = invent_client(name, number, at=deal.created_at, responsible_id=deal.manager_id or 0)
+        responsible_id = deal.manager_id or 0
+        client = invent_client(
+            name, number, zone=self._zone, at=deal.created_at, responsible_id=responsible_id
+        )
         seed = zlib.crc32(name.encode())
         # Every twelfth client never left an address, every fourteenth has not told its details.
         if seed % 12 == 5:
@@ -81,10 +90,11 @@ class Clients:
         return client
 
 
-def invent_client(name: str, number: int, *, at: datetime, responsible_id: int) -> Client:
+def invent_client(name: str, number: int, *, zone: str, at: datetime, responsible_id: int) -> Client:
     """A company called `name` with id `number` and all details, and one or two people with id 0."""
     seed = zlib.crc32(name.encode())
-    domain = f"{names.latin(name)[:40].strip('-') or 'client'}.example"
+    brand = names.latin(name.partition(" ")[2] or name)[:40].strip("-")
+    domain = f"{brand or 'client'}.{zone}"
     company = Company(
         id=number,
         name=name,
@@ -119,7 +129,7 @@ def invent_client(name: str, number: int, *, at: datetime, responsible_id: int) 
 
 def has_contact(deal: DealRow) -> bool:
     """False for the few deals that came without anybody's name."""
-    return deal.deal_id % 43 != 11
+    return zlib.crc32(deal.name.encode()) % 43 != 11
 
 
 def phone(seed: int) -> str:

@@ -34,6 +34,7 @@ from connector.sandbox.history_tables import (
 
 ZONE = "Europe/Moscow"
 SALES, REPEAT = 1, 2
+FIRST_CLIENT = "ООО «Ромашка»"
 HOSTILE_CLIENT = "ООО «Рога & Копыта» <script>"
 
 #: (manager_id, name, team, days from the start of the year to hiring and leaving, skill, share of enquiries)
@@ -215,17 +216,18 @@ def _enquiries(
                 channel.quality,
                 by_phone=channel.name == "Входящий звонок",
             )
-    last = datetime.combine(today - timedelta(days=1), time(16, 20), working.zone).astimezone(UTC)
-    yield Enquiry(
-        last,
-        SALES,
-        f"{HOSTILE_CLIENT}{NAME_SEPARATOR}кофемашины для офиса",
-        11,
-        "2",
-        ("", "", ""),
-        1.0,
-        stays=True,
-    )
+    yield from _prepared(working.zone, today)
+
+
+def _prepared(zone: ZoneInfo, today: date) -> Iterator[Enquiry]:
+    """Deals that every demo has: one in good order, to be moved first, and one whose name is an attack."""
+
+    def enquiry(name: str, days: int, waits_in: int) -> Enquiry:
+        at = datetime.combine(today - timedelta(days=days), time(12, 20), zone).astimezone(UTC)
+        return Enquiry(at, SALES, name, 11, "2", ("", "", ""), 1.0, waits_in=waits_in)
+
+    yield enquiry(f"{FIRST_CLIENT}{NAME_SEPARATOR}кофемашины для офиса", 6, 23)
+    yield enquiry(f"{HOSTILE_CLIENT}{NAME_SEPARATOR}кофемашины для офиса", 1, 21)
 
 
 def _moment(zone: ZoneInfo, day: date, rng: random.Random) -> datetime:

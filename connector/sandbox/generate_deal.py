@@ -46,7 +46,7 @@ _WAY = {1: (21, 22, 23, 24, 25, 26), 2: (31, 32, 33)}
 
 @dataclass(frozen=True, slots=True)
 class Enquiry:
-    """How a deal begins. `stays`: it waits in its first stage, with a price; the demo needs it there."""
+    """How a deal begins. `waits_in`: it goes straight to that stage and waits there, with a price."""
 
     at: datetime
     pipeline_id: int
@@ -56,7 +56,7 @@ class Enquiry:
     utm: tuple[str, str, str]
     quality: float
     by_phone: bool = False
-    stays: bool = False
+    waits_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,11 @@ class Life:
         if enquiry.by_phone:
             # The robot moves a phone enquiry on in the very second.
             self._move(visit, way[0], way[1], enquiry.at, None)
-        if not enquiry.stays:
+        if enquiry.waits_in is not None:
+            self._go_straight(visit, way, enquiry.waits_in)
+        else:
             self._walk(visit, way)
-        self._after_close(visit, way)
+            self._after_close(visit, way)
         self._history.deals.append(self._deal_row(visit, rng))
 
     def finish(self) -> None:
@@ -131,7 +133,7 @@ class Life:
     def _price(self, enquiry: Enquiry) -> Decimal | None:
         rng = self._rng
         chance = rng.random()
-        if enquiry.stays:
+        if enquiry.waits_in is not None:
             return Decimal(186_500)
         if chance < 0.03:
             return Decimal(0)
@@ -140,6 +142,15 @@ class Life:
         median = 12.25 if enquiry.pipeline_id == 1 else 11.2
         amount = Decimal(round(min(rng.lognormvariate(median, 0.75), 4_000_000) / 500) * 500 or 500)
         return amount + Decimal(rng.randrange(1, 100)) / 100 if chance > 0.96 else amount
+
+    def _go_straight(self, visit: _Visit, way: tuple[int, ...], target: int) -> None:
+        """One stage a working day; the last step ends the last working hour, so that no deal moved later."""
+        last = self._as_of - timedelta(hours=6)
+        for stage in way[1 : way.index(target) + 1]:
+            at = min(self._working.at_work(visit.at + timedelta(days=1), self._rng), last)
+            self._busy(visit, at)
+            self._move(visit, visit.stage, stage, last if stage == target else at, visit.enquiry.manager_id)
+        self._busy(visit, self._as_of + timedelta(days=1))
 
     def _walk(self, visit: _Visit, way: tuple[int, ...]) -> None:
         rng = self._rng
@@ -294,7 +305,9 @@ class Life:
     def _deal_row(self, visit: _Visit, rng: random.Random) -> DealRow:
         enquiry = visit.enquiry
         deleted_at = None
-        if (visit.closed_at is None and not enquiry.stays and rng.random() < 0.15) or rng.random() < 0.006:
+        if (
+            visit.closed_at is None and enquiry.waits_in is None and rng.random() < 0.15
+        ) or rng.random() < 0.006:
             deleted_at = min(
                 visit.at + timedelta(hours=rng.uniform(1, 60)), self._as_of - timedelta(minutes=1)
             )

@@ -6,7 +6,8 @@ portal as:
 
 * calls: notes `call_in` / `call_out`, params `uniq`, `duration`, `phone`, `call_status`, `answered`;
 * messages: notes `sms_in` / `sms_out`, params `text`, `phone`;
-* invoices: notes `invoice`, params `invoice_id`, `amount`, `status`, `issued_at`, `paid_at`;
+* invoices: notes `service_message`, params `service`, `text`, and `invoice_id`, `amount`, `status`,
+  `issued_at`, `paid_at` (text; empty when not paid);
 * meetings: tasks of kind 2; `due_at` is the planned hour, `is_done` tells that it is over, `result` how it
   ended, and `updated_at` of a held one is the moment it was held.
 
@@ -22,9 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
-from connector.sandbox.clients import Clients, has_contact, phone, product_rows
+from connector.sandbox.clients import MAIL_ZONES, Clients, has_contact, phone, product_rows
 from connector.sandbox.history_tables import DealRow, History
 from connector.sandbox.stage_codes import build_pipelines, code_of, pipeline_of
 from connector.sandbox.state import ROBOT, Deal, HistoryRow, Note, Portal, Task, User
@@ -36,6 +36,7 @@ HEAD_OF_SALES = User(3, "Роман", "Рощин", "rop@example.ru", post="Ру
 MARKETING = User(4, "Мария", "Мятина", "marketing@example.ru", post="Маркетолог")
 STAFF = (SERVICE_USER, OWNER, HEAD_OF_SALES, MARKETING)
 
+_INVOICE_STATES = {"issued": "выставлен", "paid": "оплачен", "cancelled": "отменён"}
 _ANSWERED, _NOT_ANSWERED = 4, 6
 
 
@@ -141,7 +142,7 @@ def _load_deals(history: History, portal: Portal) -> None:
     for move in portal.history:
         first_by.setdefault(move.deal_id, move.by)
         latest[move.deal_id] = (move.at, move.by)
-    clients = Clients()
+    clients = Clients(MAIL_ZONES[portal.dialect])
     next_row = 1
     for row in history.deals:
         client = clients.of_deal(row)
@@ -203,14 +204,18 @@ def _notes(history: History) -> Iterator[Note]:
         yield _note(number, message.deal_id, kind, message.manager_id, message.at, params)
     for invoice in history.invoices:
         number += 1
+        state = _INVOICE_STATES[invoice.status]
         params = {
+            "service": "Счета",
+            "text": f"Счёт № {invoice.invoice_id} на {invoice.amount} {history.account.currency}, {state}",
             "invoice_id": invoice.invoice_id,
-            "amount": Decimal(invoice.amount),
+            "amount": str(invoice.amount),
             "status": invoice.status,
-            "issued_at": invoice.issued_at,
-            "paid_at": invoice.paid_at,
+            "issued_at": invoice.issued_at.isoformat(),
+            "paid_at": invoice.paid_at.isoformat() if invoice.paid_at else "",
         }
-        yield _note(number, invoice.deal_id, "invoice", invoice.manager_id, invoice.issued_at, params)
+        kind = "service_message"
+        yield _note(number, invoice.deal_id, kind, invoice.manager_id, invoice.issued_at, params)
 
 
 def _note(

@@ -3,6 +3,7 @@
 import { $, ask, countLetters, h, icon, money, plural, shortMoney, toast, watch, when } from "./common.js";
 import { DealPanel } from "./deal.js";
 
+const UNSORTED = "Неразобранное";
 const crm = document.body.dataset.crm;
 const api = `/sandbox/api/${crm}`;
 const state = { pipelines: [], lossReasons: [], users: [], requisites: {}, pipeline: null, board: null, dragged: null };
@@ -37,7 +38,7 @@ function whatIsNew(before, after) {
       }
       if (words.length) {
         news.set(deal.id, words.join(", "));
-        toast(`${deal.name}: новое — ${words.join(", ")}`, { onclick: () => open(deal.id) });
+        if (panel.id !== deal.id) toast(`${client(deal)}: ${words.join(", ")}`, { onclick: () => open(deal.id) });
       } else if (was.stage !== stage.code || was.updated_at !== deal.updated_at) news.set(deal.id, "");
     }
   }
@@ -55,7 +56,7 @@ function draw(news) {
 
 function column(stage, news, wanted) {
   // The incoming stage of amoCRM is worth its place only when something lies there.
-  if (stage.count === 0 && stage.name === "Неразобранное") return null;
+  if (stage.count === 0 && stage.name === UNSORTED) return null;
   const deals = wanted ? stage.deals.filter((deal) => matches(deal, wanted)) : stage.deals;
   const node = h("section", { class: `column column--${stage.kind}`, "data-stage": stage.code, "aria-label": stage.name },
     h("header", { class: "column__head", style: `--stage: ${stage.color}` },
@@ -74,7 +75,7 @@ const matches = (deal, wanted) => [deal.name, deal.contact, deal.responsible, St
 
 function card(deal, stage, news) {
   const fresh = news.has(deal.id);
-  const [client, ...subject] = deal.name.split(" — ");
+  const subject = deal.name.split(" — ").slice(1).join(" — ");
   return h("article", {
     class: fresh ? "card card--fresh" : "card", draggable: "true", tabindex: "0", "data-id": deal.id,
     "aria-label": `${deal.name}. Enter — открыть, M — переместить`,
@@ -88,9 +89,9 @@ function card(deal, stage, news) {
     ondragend: endDrag,
   },
     h("div", { class: "card__top" },
-      h("h3", { class: "card__name" }, client),
+      h("h3", { class: "card__name" }, client(deal)),
       h("button", { class: "card__menu", type: "button", "aria-label": "Переместить в…", title: "Переместить в…", onclick: () => menu(deal, stage) }, icon("dots"))),
-    subject.length ? h("p", { class: "card__subject" }, subject.join(" — ")) : null,
+    subject ? h("p", { class: "card__subject" }, subject) : null,
     h("p", { class: Number(deal.amount) ? "card__amount" : "card__amount card__amount--none" }, money(deal.amount, deal.currency)),
     stage.kind === "lost" ? h("p", { class: deal.loss_reason ? "card__reason" : "card__reason card__reason--none" }, deal.loss_reason ?? "Причина не указана") : null,
     h("footer", { class: "card__foot" },
@@ -104,10 +105,12 @@ function marks(deal) {
     count ? h("span", { class: `mark ${more}`, title }, icon(name), String(count)) : null;
   return h("span", { class: "marks" },
     mark(deal.tasks, "check", `Открытых задач: ${deal.tasks}`, deal.is_overdue ? "mark--late" : ""),
+    deal.has_email ? null : h("span", { class: "mark mark--none", title: "У контакта нет почты" }, icon("letter"), "нет"),
     mark(deal.letters, "letter", `Писем: ${deal.letters}`),
     mark(deal.files, "clip", `Файлов: ${deal.files}`, "mark--file"));
 }
 
+const client = (deal) => deal.name.split(" — ")[0];
 const initials = (name) => name.split(" ").map((word) => word[0]).slice(0, 2).join("");
 const hue = (name) => [...name].reduce((sum, sign) => (sum * 31 + sign.codePointAt(0)) % 360, 7);
 
@@ -157,24 +160,24 @@ async function move(deal, pipelineId, stage) {
     body.loss_reason_id = reason;
   }
   await ask(`${api}/deals/${deal.id}/move`, { method: "POST", body });
-  toast(`${deal.name} — «${stage.name}»`, { onclick: () => open(deal.id) });
+  toast(`${client(deal)}: перенесена в «${stage.name}»`, { onclick: panel.id === deal.id ? null : () => open(deal.id) });
   await refresh();
   document.querySelector(`.card[data-id="${deal.id}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "smooth" });
   return true;
 }
 
 function menu(deal, stage) {
-  const choices = state.pipelines.flatMap((pipeline) => [
-    state.pipelines.length > 1 ? h("h4", { class: "menu__group" }, pipeline.name) : null,
-    ...pipeline.stages.map((to) => {
-      const here = pipeline.id === state.pipeline && to.code === stage.code;
-      return h("button", {
-        type: "button", class: "menu__item", disabled: here, style: `--stage: ${to.color}`,
-        onclick: () => { $("dialog").close(); move(deal, pipeline.id, to); },
-      }, to.name, here ? h("small", {}, " — сейчас здесь") : null);
-    }),
-  ]);
-  dialog("Переместить в…", h("div", { class: "menu" }, choices));
+  const choices = (pipeline) => h("div", { class: "menu" }, pipeline.stages.filter((to) => to.name !== UNSORTED).map((to) => {
+    const here = pipeline.id === state.pipeline && to.code === stage.code;
+    return h("button", {
+      type: "button", class: "menu__item", disabled: here, style: `--stage: ${to.color}`,
+      onclick: () => { $("dialog").close(); move(deal, pipeline.id, to); },
+    }, to.name, here ? h("small", {}, " — сейчас здесь") : null);
+  }));
+  dialog("Переместить в…",
+    ...state.pipelines.filter((one) => one.id === state.pipeline).map(choices),
+    ...state.pipelines.filter((one) => one.id !== state.pipeline).map((one) =>
+      h("details", { class: "menu__group" }, h("summary", {}, `Воронка «${one.name}»`), choices(one))));
 }
 
 /** The chosen reason's id, null for «не указывать», undefined when the person changed his mind. */

@@ -18,7 +18,7 @@ const ICONS = {
 };
 const KIND_ICONS = {
   move: "move", common: "note", attachment: "clip", mail: "letter", letter: "letter", call_in: "phone",
-  call_out: "phone", sms_in: "chat", sms_out: "chat", invoice: "ruble",
+  call_out: "phone", sms_in: "chat", sms_out: "chat", invoice: "ruble", call: "phone",
 };
 
 export const kindIcon = (kind) => KIND_ICONS[kind] ?? "note";

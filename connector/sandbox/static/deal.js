@@ -18,6 +18,7 @@ export class DealPanel {
   async open(id) {
     this.returnTo = document.activeElement;
     this.id = id;
+    $("toasts").replaceChildren();
     this.seen = null;
     this.unfolded = false;
     $("panel").hidden = false;
@@ -101,12 +102,12 @@ export class DealPanel {
     const users = this.state.users.some((user) => user.id === deal.responsible_id)
       ? this.state.users : [{ id: deal.responsible_id, name: deal.responsible }, ...this.state.users];
     return section("Сделка", [
-      this.input("Сумма, ₽", path, "amount", deal.amount ?? "", { inputmode: "decimal", placeholder: "Не указана" }),
+      this.input("Сумма, ₽", path, "amount", deal.amount === null ? "" : money(deal.amount, "").trim(), { inputmode: "decimal", placeholder: "Не указана" }),
       this.choice("Ответственный", path, "responsible_id", deal.responsible_id, users),
       deal.kind === "lost" || deal.loss_reason_id
         ? this.choice("Причина отказа", path, "loss_reason_id", deal.loss_reason_id ?? "", [{ id: "", name: "Не указана" }, ...this.state.lossReasons]) : null,
       deal.channel ? shown("Источник", deal.channel) : null,
-      deal.utm.source ? shown("UTM", Object.values(deal.utm).join(" / ")) : null,
+      deal.utm ? shown("UTM", deal.utm) : null,
       ...Object.entries(deal.fields).map(([name, value]) => shown(name, value)),
     ]);
   }
@@ -133,8 +134,8 @@ export class DealPanel {
     const needed = ["full_name", "inn", "address", "account", "bik", "director_name"];
     return section("Компания", [
       this.input("Название", path, "name", company.name),
-      ...Object.entries(this.state.requisites).map(([name, label]) =>
-        this.input(label, path, name, company.requisites[name], { placeholder: "Не указано", warn: needed.includes(name) && !company.requisites[name] })),
+      ...this.state.requisites.map(({ key, name }) =>
+        this.input(name, path, key, company.requisites[key], { placeholder: "Не указано", long: ["full_name", "address"].includes(key), warn: needed.includes(key) && !company.requisites[key] })),
     ]);
   }
 
@@ -157,7 +158,7 @@ export class DealPanel {
         h("p", { class: "task__text" }, linked(task.text)),
         task.description ? h("p", { class: "entry__text" }, linked(task.description)) : null,
         task.result ? h("p", { class: "entry__text" }, task.result) : null,
-        h("p", { class: "entry__meta" }, `${task.is_done ? "Срок был" : "Срок"}: ${when(task.due_at)} · ${task.responsible}${task.author && task.author !== task.responsible ? `, поставил ${task.author}` : ""}`)));
+        h("p", { class: "entry__meta" }, `${task.due_at ? `${task.is_done ? "Срок был" : "Срок"}: ${when(task.due_at)}` : "Без срока"} · ${task.responsible}${task.author && task.author !== task.responsible ? `, поставил ${task.author}` : ""}`)));
     return h("section", { class: "block" },
       h("h3", {}, "Задачи", h("span", { class: "count" }, String(open.length))),
       open.length ? open.map(one) : h("p", { class: "muted" }, "Открытых задач нет."),
@@ -198,9 +199,9 @@ export class DealPanel {
     }, text, h("button", { class: "button", type: "submit" }, "Добавить"));
   }
 
-  input(label, path, name, value, { type = "text", placeholder = "", inputmode = null, warn = false } = {}) {
-    return row(label, h("input", {
-      class: warn ? "field field--flat field--warn" : "field field--flat", type, value, placeholder, inputmode, "data-key": `${path}/${name}`, autocomplete: "off",
+  input(label, path, name, value, { type = "text", placeholder = "", inputmode = null, warn = false, long = false } = {}) {
+    return row(label, h(long ? "textarea" : "input", {
+      class: warn ? "field field--flat field--warn" : "field field--flat", type: long ? null : type, rows: long ? 2 : null, title: value, value, placeholder, inputmode, "data-key": `${path}/${name}`, autocomplete: "off",
       onchange: (event) => this.save(path, name, event.target.value),
       onkeydown: (event) => { if (event.key === "Enter") event.target.blur(); },
     }));
