@@ -1,7 +1,7 @@
 """The portal's stage history -> stage changes. Must not know what becomes of them.
 
 A row names the new stage only; the old one is that of the deal's row before. The portal may show the rows of
-a deal's present pipeline alone (b24restdocs issue 8), so this list repairs our own log, it does not replace it.
+a deal's present pipeline alone (b24restdocs issue 8): this list repairs our own log and cannot replace it.
 Source: Bitrix24 REST docs, page «crm.stagehistory.list».
 """
 
