@@ -15,8 +15,19 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, RequestRedirect, Rule
 
-from connector.sandbox.amocrm import account, leads, notes, people, tasks, webhooks
+from connector.sandbox.amocrm import (
+    account,
+    catalogs,
+    custom_fields,
+    leads,
+    links,
+    notes,
+    people,
+    tasks,
+    webhooks,
+)
 from connector.sandbox.amocrm import events as event_api
+from connector.sandbox.amocrm.complex import Arrivals
 from connector.sandbox.amocrm.delivery import Delivery
 from connector.sandbox.amocrm.drive import Drive
 from connector.sandbox.amocrm.events import EventLog
@@ -61,6 +72,7 @@ class AmoCrm:
         self.delivery = Delivery(self.world, faults)
         self.events = EventLog(self.world)
         self.drive = Drive(self.world)
+        self.arrivals = Arrivals()
         self._map = Map(
             [Rule(r.rule, methods=[r.method], endpoint=r.handler) for r in self._routes()],
             strict_slashes=False,
@@ -74,6 +86,10 @@ class AmoCrm:
             *leads.ROUTES,
             *people.ROUTES,
             *tasks.ROUTES,
+            *links.ROUTES,
+            *custom_fields.ROUTES,
+            *catalogs.ROUTES,
+            *self.arrivals.routes(),
             *notes.ROUTES,
             *webhooks.routes(self.delivery),
             *event_api.routes(self.events),

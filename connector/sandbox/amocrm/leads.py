@@ -22,6 +22,7 @@ from connector.sandbox.amocrm.request import (
     Batch,
     Call,
     Kind,
+    check_embedded,
     check_types,
 )
 from connector.sandbox.amocrm.wire import (
@@ -205,7 +206,7 @@ def one(world: World, call: Call, lead_id: int) -> Reply:
 
 def check(world: World, item: dict[str, Any], row: Deal | None = None) -> list[Violation]:
     """What is wrong with a written lead; `row` is the one that a PATCH changes."""
-    found = check_types(item, KINDS)
+    found = check_types(item, KINDS) + check_embedded(item, "tags", "contacts", "companies")
     if found:
         return found
     found += world.codec.check("leads", item.get("custom_fields_values"))

@@ -22,6 +22,7 @@ from connector.sandbox.amocrm.request import (
     Batch,
     Call,
     Kind,
+    check_embedded,
     check_types,
 )
 from connector.sandbox.amocrm.wire import (
@@ -177,7 +178,7 @@ def one(world: World, call: Call, row_id: int, *, collection: str) -> Reply:
 
 def check(world: World, collection: str, item: dict[str, Any], row: Any = None) -> list[Violation]:
     """What is wrong with a written contact or company; `row` is the one that a PATCH changes."""
-    found = check_types(item, KINDS)
+    found = check_types(item, KINDS) + check_embedded(item, "tags", "companies")
     if found:
         return found
     names = ("name", "first_name", "last_name") if collection == "contacts" else ("name",)

@@ -152,6 +152,19 @@ def check_types(
     return found
 
 
+def check_embedded(item: Mapping[str, Any], *keys: str) -> list[Violation]:
+    """Violations of `_embedded` collections that are neither null nor arrays of objects."""
+    embedded = item.get("_embedded")
+    if not isinstance(embedded, dict):
+        return []
+    return [
+        wrong_type(f"_embedded.{key}", "array")
+        for key in keys
+        if embedded.get(key) is not None
+        and not (isinstance(embedded[key], list) and all(isinstance(row, dict) for row in embedded[key]))
+    ]
+
+
 def strings(value: Any) -> list[str]:
     """A filter's values, whatever the style: `a,b`, `[]=a`, `[0]=a`; blanks left out."""
     if isinstance(value, dict):
