@@ -53,7 +53,7 @@ def check_names(
 ) -> list[Problem]:
     """Every document, message, report, material and channel that the playbook names and that does not exist.
 
-    `materials` are paths below `templates/materials`; None leaves them unchecked.
+    `materials` are files of the kit as `attach` names them («materials/price.pdf»); None: unchecked.
     """
     problems = []
     for rule in playbook.rules:
@@ -87,9 +87,9 @@ def _wrong_in_send(
         if channel not in channels:
             yield ("by", number), unknown("нет канала", channel, channels)
     for number, attachment in enumerate(action.attach):
-        file = attachment.removeprefix(MATERIALS)
-        if attachment.startswith(MATERIALS) and materials is not None and file not in materials:
-            yield ("attach", number), unknown("в папке materials нет файла", file, materials)
+        if attachment.startswith(MATERIALS) and materials is not None and attachment not in materials:
+            known = (file for file in materials if file.startswith(MATERIALS))
+            yield ("attach", number), unknown("нет файла", attachment, known)
 
 
 def _check_trigger(rule: Rule, pipelines: Sequence[Pipeline]) -> Iterator[Problem]:

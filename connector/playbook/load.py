@@ -218,10 +218,9 @@ class _Reading:
                 documents.append(action.id)
             elif isinstance(action, SendAction):
                 self._check_attachments(rule, index, action, documents)
-                if fold(action.to) not in (CLIENT, RESPONSIBLE):
-                    place = rule.place_of("do", index, "to")
-                    self._check_role(place, f"{label}, send.to", action.to, (CLIENT, RESPONSIBLE))
-            elif isinstance(action, TaskAction) and fold(action.to) != RESPONSIBLE:
+                place = rule.place_of("do", index, "to")
+                self._check_role(place, f"{label}, send.to", action.to, (CLIENT, RESPONSIBLE))
+            elif isinstance(action, TaskAction):
                 beside = rule.place_of("do", index, "to")
                 is_inside = beside == rule.place_of("do", index)
                 place = rule.place_of("do", index, "task", "to") if is_inside else beside
@@ -241,8 +240,8 @@ class _Reading:
                 )
 
     def _check_role(self, place: str, label: str, role: str, others: tuple[str, ...] = ()) -> None:
-        if fold(role) not in self._role_places:
-            known = [*(name for name, _ in self._role_places.values()), *others]
+        known = [*(name for name, _ in self._role_places.values()), *others]
+        if role not in known:
             self._add(place, f"{label}: {unknown('в разделе people нет роли', role, known)}")
 
     def _add(self, place: str, message: str) -> None:

@@ -28,7 +28,6 @@ from connector.playbook import fields
 from connector.playbook.calendar import WORK_ENDS_AT, WORK_STARTS_AT, WorkingCalendar
 from connector.playbook.due import parse_due
 from connector.playbook.source import Path, place_in
-from connector.playbook.words import fold
 
 Repeat = Literal["once_per_deal", "every_entry", "once_per_day"]
 REPEATS: tuple[Repeat, ...] = ("once_per_deal", "every_entry", "once_per_day")
@@ -261,8 +260,8 @@ class People(_Model):
     roles: Mapping[str, Person] = Field(default_factory=dict)
 
     def get(self, role: str) -> Person | None:
-        """The person of that role, case and spaces aside; None when nobody has it."""
-        return next((person for name, person in self.roles.items() if fold(name) == fold(role)), None)
+        """The person of that role; None when nobody has it."""
+        return self.roles.get(role)
 
     @property
     def owner(self) -> Person | None:

@@ -102,12 +102,16 @@ reports: [{report: ownr_daily, at: 9:00, on: daily, to: owner}]
         "a.yml",
     )
     found = check_names(
-        playbook, {"contract": 1}, ["after_meeting"], ["owner_daily"], materials=["cases.pdf"]
+        playbook,
+        {"contract": 1},
+        ["after_meeting"],
+        ["owner_daily"],
+        materials=["materials/cases.pdf", "pages/case.pdf"],
     )
     assert [str(problem) for problem in found] == [
         "a.yml:5:19  правило «a»: нет шаблона документа «contrct»; может быть, «contract»?",
         "a.yml:6:15  правило «a»: нет шаблона письма «aftr_meeting»; может быть, «after_meeting»?",
         "a.yml:8:14  правило «a»: нет канала «emale»; может быть, «email»?",
-        "a.yml:7:27  правило «a»: в папке materials нет файла «case.pdf»; может быть, «cases.pdf»?",
+        "a.yml:7:27  правило «a»: нет файла «materials/case.pdf»; может быть, «materials/cases.pdf»?",
         "a.yml:10:20  нет отчёта «ownr_daily»; может быть, «owner_daily»?",
     ]

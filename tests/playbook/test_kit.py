@@ -24,7 +24,7 @@ def test_it_fits_a_usual_crm_and_the_shipped_templates() -> None:
     found = check_names(
         PLAYBOOK,
         ["proposal", "contract", "invoice", "act"],
-        ["after_meeting", "invoice_sent", "act_sent"],
+        ["welcome", "after_meeting", "invoice_sent", "act_sent"],
         ["owner_daily", "loss_reasons"],
     )
     assert found == []
@@ -39,6 +39,7 @@ def actions(
     amount: Decimal | None = Decimal(100_000),
     reason: str | None = None,
     pipeline: str = "Продажи",
+    channel: str | None = "Сайт",
 ) -> list[str]:
     """What leaves on a move, rule after rule."""
     move = Move(
@@ -49,7 +50,7 @@ def actions(
         is_creation=origin is None,
         from_outcome=from_outcome,
     )
-    facts = facts_of(card(amount=amount), pipeline, stage, reason, USERS[0])
+    facts = facts_of(card(amount=amount, channel=channel), pipeline, stage, reason, USERS[0])
     matching = [rule for rule in candidates(PLAYBOOK, move) if evaluate(rule, move, facts).result == "match"]
     return [" ".join([action.name, *_details(action)]) for rule in matching for action in rule.do]
 
@@ -64,7 +65,8 @@ def _details(action: object) -> list[str]:
 @pytest.mark.parametrize(
     ("stage", "details", "expected"),
     [
-        ("Новая заявка", {"origin": None}, ["task Позвонить"]),
+        ("Новая заявка", {"origin": None}, ["send welcome", "task Позвонить"]),
+        ("Новая заявка", {"origin": None, "channel": None}, ["task Позвонить"]),
         ("Новая заявка", {}, []),
         ("Квалификация", {"origin": "Новая заявка"}, []),
         ("Встреча назначена", {}, ["task Подготовиться"]),

@@ -70,11 +70,11 @@ targets:
   - {month: 2026-12, revenue: 10 000 000.50, split: {Анна: 40, Борис: 12.5}}
 reports:
   - {report: owner_daily, at: 09:00, on: working_days, to: owner}
-  - {report: owner_daily, name: вечер, at: 9:05, on: [Понедельник, friday], to: [бухгалтер]}
+  - {report: owner_daily, name: вечер, at: 9:05, on: [Понедельник, friday], to: [Бухгалтер]}
   - {report: lead_quality, at: "10:00", on: [1st, 15, last], to: [owner]}
 """)
     assert playbook.people.owner is not None and playbook.people.owner.user == "admin"
-    assert playbook.people.get("бухгалтер") is not None
+    assert playbook.people.get("Бухгалтер") is not None
     assert playbook.people.head_of_sales is None
     assert playbook.calendar.hours == (time(10), time(19))
     assert playbook.calendar.days_off == (date(2026, 12, 31),)
