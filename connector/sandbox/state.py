@@ -387,7 +387,7 @@ class Portal:
             old = self._table(entity).pop(entity_id, None)
             if old is None:
                 raise UnknownEntity(f"{entity} {entity_id}")
-            self._tell(Change(entity, "delete", entity_id, old, None, (), by, self.now()))
+            self._tell(Change(entity, "delete", entity_id, old, old, (), by, self.now()))
 
     def add_file(self, file: StoredFile) -> StoredFile:
         with self.lock:

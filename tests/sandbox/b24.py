@@ -89,7 +89,7 @@ def make_portal() -> Portal:
         ("deal", 12),
         ("contact", 56),
         ("company", 3),
-        ("product_row", 902),
+        ("row", 902),
         ("requisites", 31),
     ):
         portal.reserve_ids(kind, highest)

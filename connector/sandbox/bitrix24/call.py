@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
-from connector.sandbox.bitrix24.filters import Columns, compile_filter, sort_rows
+from connector.sandbox.bitrix24.filters import Columns, Predicate, compile_filter, sort_rows
 from connector.sandbox.bitrix24.params import Params, as_list, as_map
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.wire import RestError, missing_parameter, parse_int
@@ -87,23 +89,60 @@ class Call:
 
 def page_of(
     call: Call,
-    rows: list[Any],
+    rows: Sequence[Any],
     columns: Columns,
     present: Callable[[list[Any]], Any],
     *,
+    ascending_by: str = "",
     default_order: Mapping[str, str] | None = None,
     filter_: Any = None,
+    keep: Predicate | None = None,
 ) -> Page:
-    """Filter, sort and cut `rows` as the call asks; `start=-1` counts nothing and names no next page."""
+    """Filter, sort and cut `rows` as the call asks; `start=-1` counts nothing and names no next page.
+
+    ascending_by: the name of the id by which the rows ascend already, which makes keyset paging cheap.
+    keep: rows that do not hold are not there at all.
+    """
     wanted = filter_ if filter_ is not None else call.params.get("filter")
     matches = compile_filter(wanted, columns)
     order = as_map(call.params.get("order")) or default_order or {}
-    found = sort_rows([row for row in rows if matches(row)], order, columns)
+    is_natural = bool(ascending_by) and (not order or _is_ascending(order, ascending_by))
+    matching = filter(
+        matches, filter(keep or _always, _after_key(rows, as_map(wanted), columns, ascending_by))
+    )
     start = parse_int(call.params.get("start")) or 0
+    if start < 0 and is_natural:
+        return Page(present(list(islice(matching, PAGE_SIZE))), total=0)
+    found = list(matching) if is_natural else sort_rows(list(matching), order, columns)
     if start < 0:
         return Page(present(found[:PAGE_SIZE]), total=0)
     end = start + PAGE_SIZE
     return Page(present(found[start:end]), total=len(found), next=end if end < len(found) else None)
+
+
+def _always(row: Any) -> bool:
+    return True
+
+
+def _is_ascending(order: Mapping[str, Any], name: str) -> bool:
+    return list(order) == [name] and str(order[name]).upper() == "ASC"
+
+
+def _after_key(rows: Sequence[Any], wanted: Mapping[str, Any], columns: Columns, name: str) -> Sequence[Any]:
+    """The rows without those that `>id` leaves out anyway."""
+    bound = parse_int(wanted.get(f">{name}"))
+    column = columns.find(name) if name and bound is not None else None
+    if column is None or bound is None:
+        return rows
+    return rows[bisect_right(rows, bound, key=column.read) :]
+
+
+def ids_in_filter(call: Call, name: str) -> set[int] | None:
+    """Ids that the filter asks for under that name; None when it does not say."""
+    for key, value in as_map(call.params.get("filter")).items():
+        if key in {name, f"={name}", f"@{name}"}:
+            return {number for number in map(parse_int, as_list(value)) if number is not None}
+    return None
 
 
 def selected(call: Call) -> list[str]:

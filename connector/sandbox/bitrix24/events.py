@@ -259,7 +259,7 @@ def events_of(site: Site, change: Change) -> Iterator[tuple[str, Mapping[str, An
     if change.entity == "task":
         yield _task_event(verb, change)
     elif change.entity == "note":
-        if change.after.kind in {"common", "attachment"}:
+        if (change.after or change.before).kind in {"common", "attachment"}:
             yield f"ONCRMTIMELINECOMMENT{verb}", {"ID": change.entity_id}
     elif change.entity == "deal" and "pipeline_id" in change.fields:
         # A change of pipeline comes as this event and not as an update.

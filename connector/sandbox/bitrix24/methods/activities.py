@@ -200,9 +200,7 @@ def activity_list(call: Call) -> Page:
         kind = "integer" if name in _INTEGERS else "datetime" if name in _TIMES else "string"
         return Column(kind, lambda row: _cell(call, row, name))
 
-    return page_of(
-        call, rows, Columns(find, strict=False, zone=call.site.zone), present, default_order={"ID": "ASC"}
-    )
+    return page_of(call, rows, Columns(find, strict=False, zone=call.site.zone), present, ascending_by="ID")
 
 
 @TABLE.add("crm.activity.update", scope="crm")

@@ -168,7 +168,7 @@ def offline_list(call: Call) -> Page:
         lambda page: [
             {**_record(call, r), "PROCESS_ID": r.process_id, "ERROR": str(int(r.is_failed))} for r in page
         ],
-        default_order={"ID": "ASC"},
+        ascending_by="ID",
     )
 
 

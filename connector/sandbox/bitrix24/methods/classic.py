@@ -104,7 +104,7 @@ def _list(entity: Entity, call: Call) -> Page:
         list(entity.all(call.site)),
         classic_columns(call.site, entity),
         lambda rows: [_present(call, fields, obj, names) for obj in rows],
-        default_order={"ID": "ASC"},
+        ascending_by="ID",
     )
 
 

@@ -243,6 +243,11 @@ def currency_list(call: Call) -> Page:
     return Page([row], total=1)
 
 
+@TABLE.add("crm.currency.base.get", scope="crm")
+def currency_base(call: Call) -> str:
+    return call.site.portal.currency
+
+
 @TABLE.add("crm.settings.mode.get", scope="crm")
 def settings_mode(call: Call) -> int:
     """1: the classic CRM with leads; 2 would be the simple one."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, ids_in_filter, page_of, selected
+from connector.sandbox.bitrix24.deals import DEAL
 from connector.sandbox.bitrix24.filters import Column, Columns
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.wire import invalid_argument, moment, parse_int
@@ -24,8 +25,7 @@ def stagehistory_list(call: Call) -> Page:
     type_id = parse_int(call.require("entityTypeId"))
     if type_id not in {1, 2}:
         raise invalid_argument("Entity type is not supported")
-    with call.site.portal.lock:
-        rows = [row for row in call.site.portal.history if _is_shown(call.site, row)] if type_id == 2 else []
+    rows = _rows(call) if type_id == DEAL.type_id else []
     names = selected(call)
 
     def present(page: list[HistoryRow]) -> dict[str, Any]:
@@ -38,7 +38,20 @@ def stagehistory_list(call: Call) -> Page:
         return _column(call.site, name)
 
     columns = Columns(find, strict=True, zone=call.site.zone)
-    return page_of(call, rows, columns, present, default_order={"ID": "ASC"})
+
+    def keep(row: HistoryRow) -> bool:
+        return _is_shown(call.site, row)
+
+    return page_of(call, rows, columns, present, ascending_by="ID", keep=keep)
+
+
+def _rows(call: Call) -> list[HistoryRow]:
+    """Moves of the deals named in the filter, or of all, in the order of their ids."""
+    owners = ids_in_filter(call, "OWNER_ID")
+    if owners is None:
+        with call.site.portal.lock:
+            return list(call.site.portal.history)
+    return sorted((row for owner in owners for row in call.site.moves.of(owner)), key=lambda row: row.id)
 
 
 def _is_shown(site: Site, row: HistoryRow) -> bool:

@@ -123,7 +123,7 @@ def item_list(call: Call) -> Page:
         list(entity.all(call.site)),
         universal_columns(call.site, entity, original_user_fields=_original(call)),
         lambda rows: {"items": [_present(call, entity, obj, names) for obj in rows]},
-        default_order={"id": "ASC"},
+        ascending_by="id",
     )
 
 

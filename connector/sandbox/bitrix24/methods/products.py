@@ -133,9 +133,7 @@ def _parse(call: Call, wanted: Mapping[str, Any], row_id: int) -> ProductRow:
         raise RestError(400, "CRM_PRODUCT_ROW_NAME_IS_EMPTY", "Product name is empty")
     quantity = amount("quantity") if "quantity" in given else Decimal(1)
     unit = str(given.get("measurename") or "шт")
-    return ProductRow(
-        row_id or call.site.portal.new_id("product_row"), name, price, quantity, unit, vat, discount
-    )
+    return ProductRow(row_id or call.site.portal.new_id("row"), name, price, quantity, unit, vat, discount)
 
 
 def _store(call: Call, deal: Deal, rows: list[ProductRow]) -> Deal:
@@ -194,7 +192,7 @@ def productrow_list(call: Call) -> Page:
         return Column(kinds.get(name, "integer"), lambda row: row[name])
 
     columns = Columns(find, strict=True, zone=call.site.zone)
-    return page_of(call, rows, columns, lambda page: {"productRows": page}, default_order={"id": "ASC"})
+    return page_of(call, rows, columns, lambda page: {"productRows": page}, ascending_by="id")
 
 
 @TABLE.add("crm.item.productrow.set", scope="crm", any_case=False)

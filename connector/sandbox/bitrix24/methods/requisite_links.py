@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from connector.sandbox.bitrix24.call import Call, MethodTable, Page
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, ids_in_filter
 from connector.sandbox.bitrix24.methods.requisites import (
     COMPANY_TYPE,
     REQUISITE_TYPE,
@@ -48,7 +48,9 @@ def _address(call: Call, company: Company) -> dict[str, Any]:
 
 @TABLE.add("crm.address.list", scope="crm")
 def address_list(call: Call) -> Page:
-    rows = [_address(call, company) for company in companies_with(call, lambda held: bool(held.address))]
+    owners = ids_in_filter(call, "ENTITY_ID")
+    found = companies_with(call, lambda held: bool(held.address) and (owners is None or held.id in owners))
+    rows = [_address(call, company) for company in found]
     return listed(call, rows, key="ENTITY_ID")
 
 

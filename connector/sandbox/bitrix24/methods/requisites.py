@@ -1,6 +1,7 @@
 """Requisites and bank details.
 
-The portal keeps one set of requisites a company; its bank details are shown under the requisite's id. Source: reference section 4.8.
+The portal keeps one set of requisites a company; its bank details are shown under the requisite's id.
+Source: reference section 4.8.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, ids_in_filter, page_of, selected
 from connector.sandbox.bitrix24.filters import Column, Columns
 from connector.sandbox.bitrix24.wire import classic_error, moment, not_found, parse_int
 from connector.sandbox.state import Company, Requisites
@@ -171,6 +172,15 @@ def _has_bank(held: Requisites) -> bool:
     return any(getattr(held, attr) for attr in BANK_ATTRS.values())
 
 
+def _asked_for(call: Call, keep: Callable[[Requisites], bool]) -> list[Company]:
+    """Companies whose requisites the filter can mean at all, so that not all have to be written out."""
+    owners = ids_in_filter(call, "ENTITY_ID")
+    if owners is None:
+        return companies_with(call, keep)
+    named = [call.site.portal.companies.get(number) for number in sorted(owners)]
+    return [company for company in named if company and company.requisites and keep(company.requisites)]
+
+
 def company_by_id(call: Call, number: int, keep: Callable[[Requisites], bool] = bool) -> Company:
     for company in companies_with(call, lambda held: held.id == number and keep(held)):
         return company
@@ -178,6 +188,7 @@ def company_by_id(call: Call, number: int, keep: Callable[[Requisites], bool] = 
 
 
 def listed(call: Call, rows: list[dict[str, Any]], key: str = "ID") -> Page:
+    """A page of classic rows, cut to what `select` names."""
     names = selected(call)
 
     def present(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -219,7 +230,7 @@ def _change(
 
 @TABLE.add("crm.requisite.list", scope="crm")
 def requisite_list(call: Call) -> Page:
-    return listed(call, [_requisite(call, company) for company in companies_with(call, bool)])
+    return listed(call, [_requisite(call, company) for company in _asked_for(call, bool)])
 
 
 @TABLE.add("crm.requisite.get", scope="crm")
@@ -287,7 +298,9 @@ def preset_list(call: Call) -> Page:
 
 @TABLE.add("crm.requisite.bankdetail.list", scope="crm")
 def bankdetail_list(call: Call) -> Page:
-    return listed(call, [_bank_detail(call, company) for company in companies_with(call, _has_bank)])
+    owners = ids_in_filter(call, "ENTITY_ID")
+    found = companies_with(call, lambda held: _has_bank(held) and (owners is None or held.id in owners))
+    return listed(call, [_bank_detail(call, company) for company in found])
 
 
 @TABLE.add("crm.requisite.bankdetail.get", scope="crm")

@@ -125,7 +125,7 @@ def task_list(call: Call) -> Page:
         rows,
         columns,
         lambda page: {"tasks": [_present(call, task, names) for task in page]},
-        default_order={"ID": "ASC"},
+        ascending_by="ID",
     )
 
 

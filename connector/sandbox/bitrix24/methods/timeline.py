@@ -11,7 +11,7 @@ from connector.sandbox.bitrix24 import files
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
 from connector.sandbox.bitrix24.filters import Column, Columns, split_operator
 from connector.sandbox.bitrix24.methods.items import ENTITIES
-from connector.sandbox.bitrix24.params import as_map
+from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import (
     EMPTY_OBJECT,
     RestError,
@@ -71,8 +71,10 @@ def comment_list(call: Call) -> Page:
     named = {split_operator(key)[1]: value for key, value in filter_.items()}
     if not named.get("ENTITY_ID") or not named.get("ENTITY_TYPE"):
         raise invalid_argument("The filter must contain ENTITY_ID and ENTITY_TYPE")
+    owners = {parse_int(value) for value in as_list(named["ENTITY_ID"])}
     with call.site.portal.lock:
-        notes = [note for _, note in sorted(call.site.portal.notes.items()) if note.kind in KINDS]
+        notes = [n for n in call.site.portal.notes.values() if n.entity_id in owners and n.kind in KINDS]
+    notes.sort(key=lambda note: note.id)
     columns = Columns(_column, strict=False, zone=call.site.zone)
 
     def present(page: list[Note]) -> list[dict[str, Any]]:
@@ -82,7 +84,7 @@ def comment_list(call: Call) -> Page:
             return rows
         return [{key: value for key, value in row.items() if key in names} for row in rows]
 
-    return page_of(call, notes, columns, present, default_order={"ID": "ASC"})
+    return page_of(call, notes, columns, present, ascending_by="ID")
 
 
 @TABLE.add("crm.timeline.comment.update", scope="crm", any_case=False)
