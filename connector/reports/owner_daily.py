@@ -39,7 +39,7 @@ MIN_WON = 5
 #: A gap in front of the first working day is never longer (New Year holidays have 10 or 11 days).
 MAX_GAP_DAYS = 14
 
-MAX_DEALS = 3
+MAX_DEALS = 2
 MAX_REASONS = 3
 MAX_STEPS = 4
 

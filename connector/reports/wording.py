@@ -24,7 +24,7 @@ MONTHS_IN = (
 )
 
 #: How many characters of a deal's or reason's name a report shows.
-NAME_LENGTH = 36
+NAME_LENGTH = 32
 
 
 def day_of(day: date) -> str:

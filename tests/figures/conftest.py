@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from connector.store.database import Database
 from sqlalchemy import Connection
+
+from connector.store.database import Database
 
 
 @pytest.fixture

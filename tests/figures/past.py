@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Connection, insert
+
 from connector.figures.base import Facts
 from connector.store.schema import accounts, deals, loss_reasons, stage_changes, stages, users
-from sqlalchemy import Connection, insert
 
 ACCOUNT = "main"
 

@@ -11,12 +11,12 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
+
 from connector.domain import Period
 from connector.figures.pace import Plan
 from connector.figures.stats import NONE
 from connector.figures.tables import FIGURES, Question
-from sqlalchemy import Connection
-
 from tests.figures.past import STAGES, Past
 from tests.figures.reference import Reference, Rows
 

@@ -9,11 +9,11 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import Connection
+
 from connector.domain import Period
 from connector.figures.pace import Plan
 from connector.figures.tables import FIGURES, Question
-from sqlalchemy import Connection
-
 from tests.figures.past import Past
 
 COLUMNS = {

@@ -6,6 +6,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import Connection
+
 from connector.domain import Period
 from connector.figures.counts import counts
 from connector.figures.dwell import dwell
@@ -15,8 +17,6 @@ from connector.figures.losses import loss_reasons
 from connector.figures.open_pipeline import open_pipeline
 from connector.figures.pace import Plan, pace
 from connector.figures.sales import SalesRow, sales
-from sqlalchemy import Connection
-
 from tests.figures.past import Past
 
 MARCH = Period(date(2026, 3, 1), date(2026, 4, 1))

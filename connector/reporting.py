@@ -1,0 +1,293 @@
+"""Reports go out: made from facts, posted into the CRM first, then mailed; once an account, report and slot.
+
+A report shows the account up to the midnight before its slot, however late it runs. Each delivery is marked
+before and after it goes out: a restart repeats none that arrived, and asks the CRM about the one in between.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Protocol, TextIO
+from zoneinfo import ZoneInfo
+
+from connector.clock import Clock
+from connector.crm.base import CrmClient
+from connector.delivery.base import Letter, message_id
+from connector.domain import Period, User
+from connector.errors import ConfigError, ConnectorError, CrmError, DeliveryError, Problem
+from connector.figures.base import Facts
+from connector.figures.export import Format
+from connector.figures.plan import month_start, next_month
+from connector.figures.tables import FIGURES, Question
+from connector.playbook.model import Playbook
+from connector.playbook.schedule import is_due_on
+from connector.reports import REPORTS
+from connector.reports.base import RenderedReport, ReportInput
+from connector.reports.plans import plans_of
+from connector.reports.recipients import Recipient, resolve
+from connector.reports.render import render
+from connector.store import facts as stored
+from connector.store import report_runs
+from connector.store.database import Database
+from connector.store.jobs import Job
+from connector.store.report_runs import Run, RunKey
+
+log = logging.getLogger(__name__)
+
+#: A run that starts later than this after its slot is recorded as skipped.
+LATE_LIMIT = timedelta(hours=12)
+
+
+class LetterSender(Protocol):
+    """What reporting needs of the e-mail channel."""
+
+    def send(self, letter: Letter) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One person on one channel. `key` names the delivery in the run's record."""
+
+    channel: str
+    to: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.channel}:{self.to}"
+
+
+class Reporting:
+    """See the module. `sender` is the mail address that letters come from."""
+
+    def __init__(
+        self,
+        db: Database,
+        clients: Mapping[str, CrmClient],
+        email: LetterSender,
+        sender: str,
+        templates_dir: Path,
+        playbook: Callable[[], Playbook],
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._clients = clients
+        self._email = email
+        self._sender = sender
+        self._templates_dir = templates_dir
+        self._playbook = playbook
+        self._clock = clock
+
+    def handle(self, job: Job) -> None:
+        """Run the report of a schedule's slot; a slot on a day that the schedule leaves out does nothing.
+
+        args: name of the schedule, slot (ISO 8601). Raises what `run` raises.
+        """
+        playbook = self._playbook()
+        slot = datetime.fromisoformat(job.args["slot"])
+        schedule = next((s for s in playbook.reports if s.name == job.args["name"]), None)
+        if schedule is None:
+            log.info(
+                "schedule is gone from the playbook", extra={"action": "report_gone", "report": job.args}
+            )
+            return
+        with self._facts(job.account, slot) as facts:
+            day = facts.day(slot)
+        if is_due_on(schedule, day, playbook.working_calendar):
+            self.run(job.account, schedule.report, slot, schedule.to, name=schedule.name)
+
+    def run(
+        self, account: str, report: str, slot: datetime, recipients: Sequence[str], *, name: str | None = None
+    ) -> list[Address]:
+        """Send the report of that slot to the roles in `recipients`; the addresses it has reached by now.
+
+        Empty when the slot was sent before or is skipped as too late. name: of the schedule, when two of
+        them send one report. A failing recipient does not stop the others. Raises the first failure that a
+        repeat can heal, else the first (RetryLater, CrmError, DeliveryError); RenderError; ConfigError.
+        """
+        key = RunKey(account, name or report, slot)
+        with self._db.begin() as conn:
+            run = report_runs.claim(conn, key, self._clock.now())
+            if run is None:
+                return []
+            if run.is_new and self._clock.now() - slot > LATE_LIMIT:
+                report_runs.finish(conn, run, "skipped", self._clock.now(), error="слот опоздал")
+                log.warning("report skipped as too late", extra={"action": "report_skipped", "report": key})
+                return []
+        try:
+            addresses = self._addresses(account, recipients)
+            content = self._content(run, report)
+        except Exception as error:
+            self._finish(run, "failed", _shown(error))
+            raise
+        outcomes = [self._deliver(run, address, content) for address in addresses]
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        self._finish(run, "failed" if failures else "sent", "; ".join(map(_shown, failures)))
+        if failures:
+            raise next((error for error in failures if _can_heal(error)), failures[0])
+        log.info("report sent", extra={"action": "report_sent", "report": key.report, "account": account})
+        return addresses
+
+    def preview(self, account: str, report: str, moment: datetime) -> RenderedReport:
+        """The report as it goes out on the local day of `moment`; nothing is sent or stored."""
+        with self._facts(account, moment) as facts:
+            midnight = facts.midnight(facts.day(moment))
+            facts = Facts(facts.conn, account, facts.timezone, midnight)
+            playbook = self._playbook()
+            months = (facts.last_day,)
+            plans = plans_of(playbook, months, self._users(facts))
+            is_working = playbook.working_calendar.is_working_day
+            data = REPORTS[report].build(ReportInput(facts, plans, is_working))
+        return render(REPORTS[report], data, self._templates_dir)
+
+    def send_now(self, account: str, report: str) -> str:
+        """Send the report at once to all whom the playbook's schedules name; a Russian line about it."""
+        roles = dict.fromkeys(role for s in self._playbook().reports if s.report == report for role in s.to)
+        if not roles:
+            raise ConfigError([Problem("reports", f"в расписании нет отчёта «{report}»: некому отправить")])
+        reached = self.run(account, report, self._clock.now(), list(roles))
+        return "Отправлено: " + ", ".join(f"{_CHANNELS[a.channel]} {a.to}" for a in reached)
+
+    def write_table(
+        self,
+        account: str,
+        table: str,
+        period: Period,
+        format: Format,
+        out: TextIO,
+        *,
+        as_of: datetime | None = None,
+    ) -> None:
+        """Write one figure table, as it stands at `as_of` (by default now), to `out`."""
+        with self._facts(account, as_of or self._clock.now()) as facts:
+            playbook = self._playbook()
+            months = _months(min(period.start, facts.last_day), max(period.end, facts.last_day))
+            question = Question(
+                period,
+                plans_of(playbook, months, self._users(facts)),
+                playbook.working_calendar.is_working_day,
+            )
+            FIGURES[table].write(FIGURES[table].compute(facts, question), format, out)
+
+    @contextmanager
+    def _facts(self, account: str, as_of: datetime) -> Iterator[Facts]:
+        with self._db.read() as conn:
+            row = stored.account_row(conn, account)
+            if row is None:
+                raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
+            yield Facts(conn, account, ZoneInfo(row.timezone), as_of)
+
+    @staticmethod
+    def _users(facts: Facts) -> list[User]:
+        return list(stored.directory(facts.conn, facts.account).users.values())
+
+    def _addresses(self, account: str, roles: Sequence[str]) -> list[Address]:
+        """Where the report goes, the CRM first, each address once. Raises ConfigError when it is nowhere."""
+        with self._db.read() as conn:
+            users = list(stored.directory(conn, account).users.values())
+        known = resolve(self._playbook().people, users)
+        found = [known[role] for role in roles if role in known]
+        addresses = [*_in_crm(found), *_by_mail(found)]
+        if not addresses:
+            problem = (
+                f"отчёт некому отправить: для ролей {', '.join(roles)} нет ни пользователя CRM, ни почты"
+            )
+            raise ConfigError([Problem("people", problem)])
+        return list(dict.fromkeys(addresses))
+
+    def _content(self, run: Run, report: str) -> RenderedReport:
+        """What the run says: made once, kept for every later attempt."""
+        if run.content is None:
+            made = self.preview(run.key.account, report, run.key.slot)
+            run.content = {"title": made.title, "text": made.text, "html": made.html}
+            with self._db.begin() as conn:
+                report_runs.keep(conn, run, self._clock.now(), text=made.text)
+        return RenderedReport(**run.content)
+
+    def _deliver(self, run: Run, address: Address, content: RenderedReport) -> Exception | None:
+        """Send to one address unless it has the report; what went wrong, or None."""
+        mark = run.deliveries.get(address.key, {})
+        if mark.get("status") == "sent":
+            return None
+        now = self._clock.now()
+        mark = {
+            "status": "sending",
+            "since": mark.get("since", now.isoformat()),
+            "attempts": mark.get("attempts", 0) + 1,
+        }
+        self._mark(run, address, mark)
+        try:
+            sent_id = self._send(run, address, content, mark)
+        except Exception as error:
+            extra = {"action": "report_delivery_failed", "report": run.key.report, "channel": address.channel}
+            log.warning("report not delivered: %s", _shown(error), extra=extra)
+            self._mark(run, address, {**mark, "status": "failed", "error": _shown(error)})
+            return error
+        self._mark(run, address, {**mark, "status": "sent", "id": sent_id})
+        return None
+
+    def _send(self, run: Run, address: Address, content: RenderedReport, mark: Mapping[str, object]) -> str:
+        if address.channel == "crm":
+            return self._clients[run.key.account].post_report(
+                content.title,
+                content.text,
+                to_user_id=address.to,
+                may_exist=mark["attempts"] != 1,
+                since=datetime.fromisoformat(str(mark["since"])),
+            )
+        key = f"report:{run.key.report}:{run.key.slot.isoformat()}:{address.to}"
+        letter = Letter(
+            to=address.to,
+            subject=content.title,
+            text=content.text,
+            html=content.html,
+            attachments=(),
+            message_id=message_id(run.key.account, key, self._sender.rpartition("@")[2].strip(">")),
+            sender=self._sender,
+        )
+        self._email.send(letter)
+        return letter.message_id
+
+    def _mark(self, run: Run, address: Address, mark: dict[str, object]) -> None:
+        run.deliveries[address.key] = mark
+        with self._db.begin() as conn:
+            report_runs.keep(conn, run, self._clock.now())
+
+    def _finish(self, run: Run, status: report_runs.RunStatus, error: str) -> None:
+        with self._db.begin() as conn:
+            report_runs.finish(conn, run, status, self._clock.now(), error=error)
+
+
+_CHANNELS = {"crm": "в CRM пользователю", "email": "на почту"}
+
+
+def _in_crm(people: Iterable[Recipient]) -> list[Address]:
+    return [Address("crm", person.user_id) for person in people if person.user_id]
+
+
+def _by_mail(people: Iterable[Recipient]) -> list[Address]:
+    return [Address("email", person.email) for person in people if person.email]
+
+
+def _months(start: date, end: date) -> list[date]:
+    """First days of the months from `start` to `end`, and of the one that a week may reach into."""
+    months = [month_start(start)]
+    while months[-1] <= end:
+        months.append(next_month(months[-1]))
+    return months
+
+
+def _can_heal(error: Exception) -> bool:
+    """Whether trying again may help; an unexpected error is given the chance."""
+    if isinstance(error, CrmError):
+        return error.kind in ("retry", "reauth")
+    return not (isinstance(error, DeliveryError) and error.permanent)
+
+
+def _shown(error: Exception) -> str:
+    """What may be kept of an error: of one that is not ours only the kind, its text may hold a secret."""
+    return str(error) if isinstance(error, ConnectorError) else type(error).__name__
