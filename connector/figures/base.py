@@ -145,6 +145,13 @@ class Facts:
             select(accounts.c.currency).where(accounts.c.account == self.account)
         ).scalar_one_or_none()
 
+    @cached_property
+    def complete_until(self) -> datetime | None:
+        """Up to when our facts have been compared with the CRM's own; None before the first comparison."""
+        return self.conn.execute(
+            select(accounts.c.reconciled_until).where(accounts.c.account == self.account)
+        ).scalar_one_or_none()
+
     def outcome(self, key: tuple[str, str] | None) -> Outcome | None:
         """Kind of a stage; None for no stage and for one that the CRM no longer has."""
         stage = self.stages.get(key) if key else None

@@ -14,7 +14,7 @@ from connector.figures.plan import month_start
 from connector.figures.stats import NONE
 from connector.reports.base import ReportInput
 from connector.reports.losses import NO_REASON, Losses, Step, ask_for_reasons, group, losses_of
-from connector.reports.wording import MONTHS_OF, dated_span, difference, person, shorten, span
+from connector.reports.wording import MONTHS_OF, dated_span, difference, gap_in_facts, person, shorten, span
 
 WEEK = timedelta(days=7)
 
@@ -61,6 +61,7 @@ class LossReport:
     month: Losses
     steps: tuple[Step, ...]
     foreign: int
+    complete_until: str
 
 
 def loss_report(given: ReportInput) -> LossReport:
@@ -89,6 +90,7 @@ def loss_report(given: ReportInput) -> LossReport:
         month=losses_of(group(loss_reasons(facts, month), "all"), MAX_REASONS),
         steps=tuple(ask_for_reasons(facts, lost, MAX_STEPS)),
         foreign=sum(deal.is_foreign for deal in lost),
+        complete_until=gap_in_facts(facts),
     )
 
 

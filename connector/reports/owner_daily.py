@@ -26,6 +26,7 @@ from connector.reports.wording import (
     change_percent,
     dated_span,
     difference,
+    gap_in_facts,
     person,
     shorten,
     span,
@@ -105,7 +106,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class OwnerDaily:
-    """All that the report shows. `foreign` counts deals whose amounts are in another currency."""
+    """All that the report shows. `foreign` counts deals whose amounts are in another currency.
+
+    complete_until: up to when the facts were compared with the CRM, "" when up to the report.
+    """
 
     title: str
     currency: str
@@ -119,6 +123,7 @@ class OwnerDaily:
     comparison: Comparison
     steps: tuple[Step, ...]
     foreign: int
+    complete_until: str
 
     @property
     def is_quiet(self) -> bool:
@@ -151,6 +156,7 @@ def owner_daily(given: ReportInput) -> OwnerDaily:
         comparison=_comparison(facts, to_date),
         steps=tuple(_steps(facts, paces, created, closed_this_month)[:MAX_STEPS]),
         foreign=len({deal.id for deal in (*created, *closed_this_month) if deal.is_foreign}),
+        complete_until=gap_in_facts(facts),
     )
 
 

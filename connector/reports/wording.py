@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from connector.documents import russian
 from connector.documents.russian import NBSP
 from connector.domain import Period
+from connector.figures.base import Facts
 from connector.figures.stats import NONE
 
 MONTHS = (
@@ -72,6 +73,14 @@ def quoted(name: str) -> str:
 def person(manager: str, names: dict[str, str], nobody: str = "Без ответственного") -> str:
     """What people call the owner of a group of deals."""
     return nobody if manager == NONE else shorten(names.get(manager, manager))
+
+
+def gap_in_facts(facts: Facts) -> str:
+    """«22.11, 18:05» when the facts were compared with the CRM up to then only, "" when up to the report."""
+    until = facts.complete_until
+    if until is None or until >= facts.as_of:
+        return ""
+    return f"{until.astimezone(facts.timezone):%d.%m, %H:%M}"
 
 
 def difference(now: int, before: int) -> str:

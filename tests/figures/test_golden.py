@@ -126,6 +126,20 @@ def test_a_move_between_pipelines_counts_in_both_and_is_no_step_back(conn: Conne
     assert {row.key for row in sales(facts, MARCH) if row.dim == "pipeline"} == {"2"}
 
 
+def test_won_in_another_pipeline_is_the_whole_way_there_too(conn: Connection) -> None:
+    past = Past()
+    past.deal(
+        ("2026-03-02 10:00:00", "10"), ("2026-03-03 10:00:00", "142"), ("2026-03-04 10:00:00", "40", "2")
+    )
+    cohort = [step for step in funnel_cohort(past.facts(conn), MARCH) if step.pipeline_id == "2"]
+    assert [(step.stage_id, step.entered, step.reached) for step in cohort] == [
+        ("40", 1, 1),
+        ("9", 0, 1),
+        ("142", 0, 1),
+    ]
+    assert [step.conv_from_prev for step in cohort] == [None, 1.0, 1.0]
+
+
 def test_midnight_is_that_of_the_account(conn: Connection) -> None:
     past = Past()
     # 23:59:59 on 28 February and 00:00:00 on 1 March in Vladivostok (UTC+10).

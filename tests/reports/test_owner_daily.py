@@ -6,13 +6,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from connector.domain import Period
 from connector.reports import REPORTS, RenderedReport, ReportInput
 from connector.reports.owner_daily import OwnerDaily, owner_daily, same_days_before
 from connector.reports.render import render
-from tests.figures.past import Past
+from connector.store.schema import accounts
+from tests.figures.past import Past, utc
 from tests.reports.sales_past import AS_OF, PLANS, ZONE, november
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -102,6 +103,20 @@ def test_a_day_without_events_says_so(conn: Connection) -> None:
     assert "План на ноябрь не задан, сравнивать не с чем." in text
     assert "Отказов в ноябре нет." in text
     assert "Срочных дел по этим цифрам нет." in text
+
+
+@pytest.mark.parametrize(
+    ("reconciled", "warned"),
+    [("2026-11-23 15:05:00", True), ("2026-11-23 21:00:00", False), (None, False)],
+)
+def test_facts_that_end_too_early_are_not_shown_as_complete(
+    conn: Connection, reconciled: str | None, warned: bool
+) -> None:
+    facts = november().facts(conn, AS_OF, ZONE)
+    conn.execute(update(accounts).values(reconciled_until=utc(reconciled) if reconciled else None))
+    rendered = shown(owner_daily(ReportInput(facts, PLANS)))
+    assert ("ДАННЫЕ НЕПОЛНЫЕ: сверены с CRM по 23.11, 18:05" in rendered.text) is warned
+    assert ("сверены с CRM по 23.11, 18:05" in rendered.html) is warned
 
 
 def test_few_deals_carry_no_forecast(conn: Connection) -> None:
