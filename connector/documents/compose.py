@@ -43,11 +43,10 @@ class Composer:
         Errors: RenderError; OSError when the machine has no Pango.
         """
         names, faults = self._names(kind, context)
-        sources: list[tuple[str, bytes | str]] = []
         with collect_missing(faults) as found:
             self._add_clauses(kind, names)
-            for format_ in self._kit.documents[kind].formats:
-                sources.append((format_, self._source(format_, kind, names)))
+            formats = self._kit.documents[kind].formats
+            sources = [(format_, self._source(format_, kind, names)) for format_ in formats]
         if found.names:
             return [], list(found.names)
         extra = _payment_picture(context)

@@ -39,7 +39,7 @@ def read_cases(text: str) -> tuple[Case, ...]:
 
 
 def pick(cases: Sequence[Case], tags: Sequence[str], limit: int = 2) -> list[Case]:
-    """Cases of the industries named in `tags` (any case of letters), else those that suit anyone."""
+    """Cases of the industries named in `tags` (any case of letters), then those that suit anyone."""
     wanted = {tag.strip().casefold() for tag in tags}
     same = [case for case in cases if wanted.intersection(case.industries)]
-    return (same or [case for case in cases if not case.industries])[:limit]
+    return [*same, *(case for case in cases if not case.industries)][:limit]

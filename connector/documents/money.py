@@ -85,7 +85,8 @@ class Totals:
         """«в том числе НДС (22 %) 3 967,21 ₽», or «без НДС»; rates parted by commas."""
         if not self.vat_shares:
             return "без НДС"
-        return ", ".join(f"{share.text} {money(share.vat)}" for share in self.vat_shares)
+        shares = [f"НДС ({percent(share.rate)}) {money(share.vat)}" for share in self.vat_shares]
+        return "в том числе " + ", ".join(shares)
 
     @property
     def purpose_vat_text(self) -> str:

@@ -50,7 +50,7 @@ def gender_of(patronymic: str) -> Gender | None:
 
 
 def participles(full_name: str) -> dict[str, str]:
-    """Words of a contract that agree with a person: «именуемый», «действующего»; both genders when in doubt."""
+    """Words of a contract that agree with a person; both genders when in doubt."""
     gender = next((found for found in map(gender_of, reversed(full_name.split())) if found), None)
     if gender is None:
         return {"именуемое": "именуемый(-ая)", "действующего": "действующего(-ей)"}

@@ -376,6 +376,7 @@ documents = _table(
     Column("outbox_key", String(200), nullable=False),
     Column("deal_id", String(64), nullable=False),
     Column("kind", String(32), nullable=False),
+    Column("title", String(120), nullable=False),
     Column("series", String(64), nullable=False),
     Column("year", Integer, nullable=False),
     Column("ordinal", Integer, nullable=False),

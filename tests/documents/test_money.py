@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+
 from connector.documents.money import rates_on, totals, vat_within
 from connector.documents.payment_qr import parse, payload
 from connector.documents.words import amount_in_words, number_in_words
@@ -74,8 +75,7 @@ def test_vat_is_named_for_each_rate() -> None:
     result = totals(rows, amount=Decimal(332), seller_rate=VAT, on=DAY)
     assert result.vat == 32
     assert result.vat_text == (
-        "в том числе НДС (22\u00a0%) 22,00\u00a0₽, в том числе НДС (10\u00a0%) 10,00\u00a0₽, "
-        "в том числе НДС (0\u00a0%) 0,00\u00a0₽"
+        "в том числе НДС (22\u00a0%) 22,00\u00a0₽, НДС (10\u00a0%) 10,00\u00a0₽, НДС (0\u00a0%) 0,00\u00a0₽"
     )
 
 

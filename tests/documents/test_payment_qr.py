@@ -8,9 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from connector.documents.payment_qr import PaymentQrError, parse, payload, png
 from hypothesis import given
 from hypothesis import strategies as st
+
+from connector.documents.payment_qr import PaymentQrError, parse, payload, png
 
 PAYEE = {
     "name": "ООО «Северный ветер»",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from connector.documents.requisites import (
     RequisiteError,
     check_account,

@@ -6,6 +6,7 @@ import random
 from decimal import Decimal
 
 import pytest
+
 from connector.documents.words import amount_in_words, number_in_words
 
 ONES = {

@@ -98,6 +98,7 @@ def upgrade() -> None:
         sa.Column("outbox_key", sa.String(length=200), nullable=False),
         sa.Column("deal_id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("title", sa.String(length=120), nullable=False),
         sa.Column("series", sa.String(length=64), nullable=False),
         sa.Column("year", sa.Integer(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
