@@ -130,7 +130,7 @@ class AmoCrm:
         call = Call(
             method=request.method,
             path=request.path,
-            query_string=request.query_string.decode("latin-1"),
+            query_string=request.query_string.decode("utf-8", "replace"),
             body=b"",
             content_type=(request.content_type or "").lower(),
             headers=request.headers,

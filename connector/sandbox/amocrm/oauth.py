@@ -39,7 +39,7 @@ class Oauth:
     """One integration of the account. `token` is its long-lived token."""
 
     world: World
-    token: str
+    token: str = field(repr=False)
     client_id: str = field(default_factory=lambda: str(uuid4()))
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
     redirect_uri: str = ""
