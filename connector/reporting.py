@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from connector.clock import Clock
 from connector.crm.base import CrmClient
-from connector.delivery.base import Letter, message_id
+from connector.delivery.base import Channel, Letter, message_id
 from connector.domain import Period, User
 from connector.errors import ConfigError, ConnectorError, CrmError, DeliveryError, Problem
 from connector.figures.base import Facts
@@ -43,12 +43,6 @@ log = logging.getLogger(__name__)
 LATE_LIMIT = timedelta(hours=12)
 
 
-class LetterSender(Protocol):
-    """What reporting needs of the e-mail channel."""
-
-    def send(self, letter: Letter) -> object: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Address:
     """One person on one channel. `key` names the delivery in the run's record."""
@@ -68,7 +62,7 @@ class Reporting:
         self,
         db: Database,
         clients: Mapping[str, CrmClient],
-        email: LetterSender,
+        email: Channel,
         sender: str,
         templates_dir: Path,
         playbook: Callable[[], Playbook],
@@ -245,8 +239,7 @@ class Reporting:
             subject=content.title,
             text=content.text,
             html=content.html,
-            attachments=(),
-            message_id=message_id(run.key.account, key, self._sender.rpartition("@")[2].strip(">")),
+            message_id=message_id(run.key.account, key, self._sender),
             sender=self._sender,
         )
         self._email.send(letter)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -12,10 +14,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from connector.delivery.base import Letter
-from sqlalchemy import update
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
+from sqlalchemy import select, update
 
 from connector.clock import FixedClock
+from connector.config import MailConfig
+from connector.delivery.base import Letter
+from connector.delivery.email import EmailChannel
 from connector.domain import Period
 from connector.errors import ConfigError, CrmError, DeliveryError, RenderError, RetryLater
 from connector.playbook.model import CompanyCalendar, People, Person, Playbook, ReportSchedule, Target
@@ -24,6 +30,7 @@ from connector.store import report_runs
 from connector.store.database import Database
 from connector.store.jobs import Job
 from connector.store.report_runs import CLAIM, RunKey
+from connector.store.schema import report_runs as report_runs_table
 from connector.store.schema import users
 from tests.figures.past import ACCOUNT
 from tests.reports.sales_past import AS_OF, ZONE, november
@@ -252,6 +259,30 @@ def test_a_worker_that_lost_its_claim_stops(office: Office, db: Database) -> Non
     assert office.row().status == "sent"
 
 
+def test_sixty_days_with_crashes_and_faults_bring_each_report_once(office: Office) -> None:
+    rng = random.Random(1)
+    faults = [nothing, nothing, fail(Crash()), fail(CRM_DOWN), fail(RetryLater(timedelta(seconds=9)))]
+    for number in range(60):
+        slot = SLOT + timedelta(days=number)
+        office.clock.move_to(slot)
+        while True:
+            office.crm.before, office.crm.after = rng.choices(faults, k=2)
+            office.mail.before = rng.choice(faults)
+            try:
+                office.run(slot)
+                break
+            except (Crash, CrmError, RetryLater):
+                office.clock.sleep(CLAIM)
+        assert office.run(slot) == []
+    with office.db.read() as conn:
+        statuses = [row.status for row in conn.execute(select(report_runs_table))]
+    assert statuses == ["sent"] * 60
+    titles = [title for _, title, _ in office.crm.posts]
+    # Weekends are told of on Monday, so titles of neighbouring days may be alike; the posts are not fewer.
+    assert len(office.mail.letters) == len({letter.message_id for letter in office.mail.letters}) == 60
+    assert len(titles) == 60
+
+
 def test_slots_are_apart_and_a_late_one_is_skipped(office: Office) -> None:
     office.run()
     office.clock.sleep(timedelta(days=1))
@@ -339,11 +370,6 @@ def test_a_table_takes_its_plans_from_the_targets(office: Office) -> None:
 
 
 def test_a_letter_passes_a_real_mail_server(office: Office) -> None:
-    from aiosmtpd.controller import Controller
-    from aiosmtpd.handlers import Message
-    from connector.delivery.email import EmailChannel
-
-    from connector.config import MailConfig
 
     received = []
 
@@ -351,10 +377,12 @@ def test_a_letter_passes_a_real_mail_server(office: Office) -> None:
         def handle_message(self, message: Any) -> None:
             received.append(message)
 
-    server = Controller(Box(), hostname="127.0.0.1", port=0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Controller(Box(), hostname="127.0.0.1", port=port)
     server.start()
     try:
-        port = server.server.sockets[0].getsockname()[1]
         config = MailConfig("127.0.0.1", port, "connector@example.ru", security="none")
         office.reporting._email = EmailChannel(config)
         office.run()
