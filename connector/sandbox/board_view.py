@@ -367,7 +367,7 @@ def plain(text: str) -> str:
     """`text` without BB codes; a link keeps its address."""
     text = re.sub(r"\[url=([^\]]+)\](.*?)\[/url\]", r"\2 \1", text, flags=re.I | re.S)
     text = re.sub(r"\[/?(?:b|i|u|s|p|url|list|quote|code|color|size|\*)(?:=[^\]]*)?\]", "", text, flags=re.I)
-    return re.sub(r"<br\s*/?>", "\n", text, flags=re.I).strip()
+    return re.sub(r"<br\s*/?>|\[br\]", "\n", text, flags=re.I).strip()
 
 
 def _stage(stage: Stage) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def _parts(message: EmailMessage) -> tuple[str, str, tuple[Attachment, ...]]:
         kind = part.get_content_type()
         name = part.get_filename()
         if name is None and part.get_content_disposition() != "attachment" and kind.startswith("text/"):
-            body = str(part.get_content()).replace("\r\n", "\n")
+            body = _body(part)
             if kind == "text/html" and not html:
                 html = body
             elif not text:
@@ -295,6 +295,15 @@ def _parts(message: EmailMessage) -> tuple[str, str, tuple[Attachment, ...]]:
             Attachment(name or "без имени", kind, content if isinstance(content, bytes) else b"", content_id)
         )
     return text, html, tuple(attachments)
+
+
+def _body(part: EmailMessage) -> str:
+    try:
+        text = str(part.get_content())
+    except LookupError:
+        # A charset that nobody has heard of.
+        text = bytes(part.get_payload(decode=True) or b"").decode("utf-8", "replace")  # type: ignore[arg-type]
+    return text.replace("\r\n", "\n")
 
 
 def _leaves(message: EmailMessage) -> Iterator[EmailMessage]:

@@ -1,6 +1,6 @@
 // The kanban: columns of cards, moves by mouse, menu and keyboard, live refresh.
 
-import { $, ask, countLetters, h, icon, money, plural, shortMoney, toast, watch, when } from "./common.js";
+import { $, Highlight, ask, countLetters, h, icon, money, plural, shortMoney, toast, watch, when } from "./common.js";
 import { DealPanel } from "./deal.js";
 
 const UNSORTED = "Неразобранное";
@@ -8,6 +8,7 @@ const crm = document.body.dataset.crm;
 const api = `/sandbox/api/${crm}`;
 const state = { pipelines: [], lossReasons: [], users: [], requisites: {}, pipeline: null, board: null, dragged: null };
 
+const fresh = new Highlight(3500);
 const panel = new DealPanel({ crm, api, state, move, onclose: () => history.replaceState(null, "", `/board/${crm}`) });
 
 // ---- the columns
@@ -15,46 +16,42 @@ const panel = new DealPanel({ crm, api, state, move, onclose: () => history.repl
 async function refresh() {
   const found = await ask(`${api}/board?pipeline=${state.pipeline}`);
   if (found.pipeline.id !== state.pipeline) return;
-  const news = state.board ? whatIsNew(state.board, found) : new Map();
+  if (state.board) tellNews(state.board, found);
   state.board = found;
-  draw(news);
+  draw();
 }
 
-/** deal id -> words on what came since the last look: «+2 файла, +1 задача». */
-function whatIsNew(before, after) {
+/** Light up the cards that changed and say what came to them. */
+function tellNews(before, after) {
   const old = new Map(before.stages.flatMap((stage) => stage.deals.map((deal) => [deal.id, { ...deal, stage: stage.code }])));
-  const news = new Map();
   for (const stage of after.stages) {
     for (const deal of stage.deals) {
       const was = old.get(deal.id);
-      if (!was) {
-        news.set(deal.id, "");
-        continue;
-      }
+      if (!was || was.stage !== stage.code || was.updated_at !== deal.updated_at) fresh.add(deal.id);
+      if (!was) continue;
       const words = [];
       for (const [key, one, few, many] of [["files", "файл", "файла", "файлов"], ["letters", "письмо", "письма", "писем"], ["tasks", "задача", "задачи", "задач"]]) {
         const more = deal[key] - was[key];
         if (more > 0) words.push(`${more}\u00a0${plural(more, one, few, many)}`);
       }
       if (words.length) {
-        news.set(deal.id, words.join(", "));
+        fresh.add(deal.id);
         if (panel.id !== deal.id) toast(`${client(deal)}: ${words.join(", ")}`, { onclick: () => open(deal.id) });
-      } else if (was.stage !== stage.code || was.updated_at !== deal.updated_at) news.set(deal.id, "");
+      }
     }
   }
-  return news;
 }
 
-function draw(news) {
+function draw() {
   const scroll = new Map([...document.querySelectorAll(".column__cards")].map((node) => [node.dataset.stage, node.scrollTop]));
   const focused = document.activeElement?.closest(".card")?.dataset.id;
   const wanted = $("search").value.trim().toLowerCase();
-  $("board").replaceChildren(...state.board.stages.map((stage) => column(stage, news, wanted)).filter(Boolean));
+  $("board").replaceChildren(...state.board.stages.map((stage) => column(stage, wanted)).filter(Boolean));
   for (const node of document.querySelectorAll(".column__cards")) node.scrollTop = scroll.get(node.dataset.stage) ?? 0;
   if (focused) document.querySelector(`.card[data-id="${focused}"]`)?.focus({ preventScroll: true });
 }
 
-function column(stage, news, wanted) {
+function column(stage, wanted) {
   // The incoming stage of amoCRM is worth its place only when something lies there.
   if (stage.count === 0 && stage.name === UNSORTED) return null;
   const deals = wanted ? stage.deals.filter((deal) => matches(deal, wanted)) : stage.deals;
@@ -65,7 +62,7 @@ function column(stage, news, wanted) {
         h("span", {}, `${stage.count} ${plural(stage.count, "сделка", "сделки", "сделок")}`),
         h("span", {}, shortMoney(stage.amount)))),
     h("div", { class: "column__cards", "data-stage": stage.code },
-      deals.map((deal) => card(deal, stage, news)),
+      deals.map((deal) => card(deal, stage)),
       deals.length < stage.count && !wanted ? h("p", { class: "column__more" }, `Показаны последние ${deals.length}`) : null,
       deals.length === 0 ? h("p", { class: "column__more" }, wanted ? "Ничего не найдено" : "Пока пусто") : null));
   return target(node, stage);
@@ -73,11 +70,10 @@ function column(stage, news, wanted) {
 
 const matches = (deal, wanted) => [deal.name, deal.contact, deal.responsible, String(deal.id)].join(" ").toLowerCase().includes(wanted);
 
-function card(deal, stage, news) {
-  const fresh = news.has(deal.id);
+function card(deal, stage) {
   const subject = deal.name.split(" — ").slice(1).join(" — ");
   return h("article", {
-    class: fresh ? "card card--fresh" : "card", draggable: "true", tabindex: "0", "data-id": deal.id,
+    ...fresh.of(deal.id, "card", "card--fresh"), draggable: "true", tabindex: "0", "data-id": deal.id,
     "aria-label": `${deal.name}. Enter — открыть, M — переместить`,
     onclick: (event) => event.target.closest(".card__menu") || open(deal.id),
     onkeydown: (event) => {
@@ -92,12 +88,13 @@ function card(deal, stage, news) {
       h("h3", { class: "card__name" }, client(deal)),
       h("button", { class: "card__menu", type: "button", "aria-label": "Переместить в…", title: "Переместить в…", onclick: () => menu(deal, stage) }, icon("dots"))),
     subject ? h("p", { class: "card__subject" }, subject) : null,
-    h("p", { class: Number(deal.amount) ? "card__amount" : "card__amount card__amount--none" }, money(deal.amount, deal.currency)),
+    h("div", { class: "card__line" },
+      h("p", { class: Number(deal.amount) ? "card__amount" : "card__amount card__amount--none" }, money(deal.amount, deal.currency)),
+      marks(deal)),
     stage.kind === "lost" ? h("p", { class: deal.loss_reason ? "card__reason" : "card__reason card__reason--none" }, deal.loss_reason ?? "Причина не указана") : null,
     h("footer", { class: "card__foot" },
       h("span", { class: "avatar", title: deal.responsible, style: `--hue: ${hue(deal.responsible)}` }, initials(deal.responsible)),
-      h("span", { class: "card__contact" }, deal.contact || "Без контакта"),
-      marks(deal)));
+      h("span", { class: "card__contact" }, deal.contact || "Без контакта")));
 }
 
 function marks(deal) {
@@ -200,7 +197,8 @@ function dialog(title, ...content) {
     h("div", { class: "dialog__head" }, h("h2", {}, title),
       h("button", { type: "button", class: "button button--icon", "aria-label": "Закрыть", onclick: () => node.close() }, icon("close"))),
     ...content);
-  node.onclose = closed;
+  // The event of an earlier closing may come when the dialog is open again with another question.
+  node.onclose = () => { if (!node.open) closed?.(); };
   node.onclick = (event) => { if (event.target === node) node.close(); };
   node.showModal();
 }
@@ -272,7 +270,7 @@ async function start() {
   const first = state.pipelines.find((pipeline) => pipeline.id === stored) ?? state.pipelines[0];
   $("pipeline").replaceChildren(...state.pipelines.map((one) => h("option", { value: one.id, selected: one.id === first.id }, one.name)));
   $("pipeline").addEventListener("change", (event) => choosePipeline(Number(event.target.value)));
-  $("search").addEventListener("input", () => draw(new Map()));
+  $("search").addEventListener("input", draw);
   $("add").addEventListener("click", askDeal);
   $("notices").addEventListener("click", () => { $("drawer").hidden = !$("drawer").hidden; drawNotices(); });
   $("hint").hidden = localStorage.getItem("hint") === "off";

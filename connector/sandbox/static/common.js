@@ -161,6 +161,28 @@ export function fileChip(file) {
     h("a", { class: "file__down", href: `${file.url}?download`, title: "Скачать", "aria-label": `Скачать ${file.name}` }, icon("down")));
 }
 
+/** Keys that are new for some seconds; a redraw in between goes on with the highlight where it was. */
+export class Highlight {
+  constructor(span) {
+    this.span = span;
+    this.since = new Map();
+  }
+
+  add(key) {
+    this.since.set(key, performance.now());
+  }
+
+  clear() {
+    this.since.clear();
+  }
+
+  /** Attributes for a node that may be new: {class, style}. */
+  of(key, usual, more) {
+    const elapsed = performance.now() - (this.since.get(key) ?? -Infinity);
+    return elapsed < this.span ? { class: `${usual} ${more}`, style: `animation-delay: -${Math.round(elapsed)}ms` } : { class: usual };
+  }
+}
+
 export function toast(text, { bad = false, onclick = null } = {}) {
   const node = h(onclick ? "button" : "div", { class: bad ? "toast toast--bad" : "toast", type: onclick ? "button" : null }, text);
   const gone = () => node.remove();

@@ -1,6 +1,6 @@
 // One deal in the side panel: fields that can be edited, tasks, the timeline.
 
-import { $, ask, day, fileChip, h, icon, kindIcon, linked, money, plural, time, when } from "./common.js";
+import { $, Highlight, ask, day, fileChip, h, icon, kindIcon, linked, money, plural, time, when } from "./common.js";
 
 export class DealPanel {
   constructor({ crm, api, state, move, onclose }) {
@@ -8,6 +8,8 @@ export class DealPanel {
     this.id = null;
     this.deal = null;
     this.seen = null;
+    this.fresh = new Highlight(6000);
+    this.saved = new Highlight(1600);
     this.unfolded = false;
     $("shade").addEventListener("click", () => this.close());
     document.addEventListener("keydown", (event) => {
@@ -20,6 +22,8 @@ export class DealPanel {
     this.id = id;
     $("toasts").replaceChildren();
     this.seen = null;
+    this.fresh.clear();
+    this.saved.clear();
     this.unfolded = false;
     $("panel").hidden = false;
     $("shade").hidden = false;
@@ -47,12 +51,12 @@ export class DealPanel {
     if (this.id !== id) return;
     this.deal = deal;
     const keys = [...deal.timeline.map((entry) => entry.key), ...deal.tasks.map((task) => `task-${task.id}`)];
-    const fresh = this.seen ? new Set(keys.filter((key) => !this.seen.has(key))) : new Set();
+    for (const key of keys) if (this.seen && !this.seen.has(key)) this.fresh.add(key);
     this.seen = new Set(keys);
-    this.draw(fresh);
+    this.draw();
   }
 
-  draw(fresh) {
+  draw() {
     const deal = this.deal;
     const panel = $("panel");
     // A field in which somebody types keeps what is typed.
@@ -61,7 +65,7 @@ export class DealPanel {
     const scroll = panel.scrollTop;
     panel.replaceChildren(this.head(deal), h("div", { class: "panel__body" },
       h("div", { class: "panel__fields" }, this.dealFields(deal), this.contactFields(deal), this.companyFields(deal), this.rows(deal)),
-      h("div", { class: "panel__feed" }, this.tasks(deal, fresh), this.timeline(deal, fresh))));
+      h("div", { class: "panel__feed" }, this.tasks(deal), this.timeline(deal))));
     panel.scrollTop = scroll;
     if (typing) {
       const field = panel.querySelector(`[data-key="${typing.key}"]`);
@@ -146,10 +150,10 @@ export class DealPanel {
       h("td", {}, money(row.sum, deal.currency))))))]);
   }
 
-  tasks(deal, fresh) {
+  tasks(deal) {
     const open = deal.tasks.filter((task) => !task.is_done);
     const done = deal.tasks.filter((task) => task.is_done);
-    const one = (task) => h("article", { class: `task${task.is_done ? " task--done" : ""}${task.is_overdue ? " task--late" : ""}${fresh.has(`task-${task.id}`) ? " is-fresh" : ""}` },
+    const one = (task) => h("article", this.fresh.of(`task-${task.id}`, `task${task.is_done ? " task--done" : ""}${task.is_overdue ? " task--late" : ""}`, "is-fresh"),
       h("button", {
         type: "button", class: "task__check", "aria-label": task.is_done ? "Вернуть в работу" : "Выполнено", title: task.is_done ? "Вернуть в работу" : "Выполнено",
         onclick: async () => { await ask(`${this.api}/tasks/${task.id}/done`, { method: "POST", body: { is_done: !task.is_done } }); await this.refresh(); },
@@ -166,14 +170,14 @@ export class DealPanel {
         h("summary", {}, `${done.length} ${plural(done.length, "выполненная", "выполненные", "выполненных")}`), done.map(one)) : null);
   }
 
-  timeline(deal, fresh) {
+  timeline(deal) {
     const nodes = [];
     let last = "";
     for (const entry of deal.timeline) {
       const today = day(entry.at);
       if (today !== last) nodes.push(h("h4", { class: "feed__day" }, today));
       last = today;
-      nodes.push(h("article", { class: `entry entry--${entry.kind}${fresh.has(entry.key) ? " is-fresh" : ""}`, "data-kind": entry.kind },
+      nodes.push(h("article", { ...this.fresh.of(entry.key, `entry entry--${entry.kind}`, "is-fresh"), "data-kind": entry.kind },
         h("span", { class: "entry__icon" }, icon(kindIcon(entry.kind))),
         h("div", { class: "entry__body" },
           h("p", { class: "entry__meta" }, h("b", {}, entry.title), ` · ${time(entry.at)} · ${entry.author}`),
@@ -201,7 +205,7 @@ export class DealPanel {
 
   input(label, path, name, value, { type = "text", placeholder = "", inputmode = null, warn = false, long = false } = {}) {
     return row(label, h(long ? "textarea" : "input", {
-      class: warn ? "field field--flat field--warn" : "field field--flat", type: long ? null : type, rows: long ? 2 : null, title: value, value, placeholder, inputmode, "data-key": `${path}/${name}`, autocomplete: "off",
+      ...this.saved.of(`${path}/${name}`, warn ? "field field--flat field--warn" : "field field--flat", "is-saved"), type: long ? null : type, rows: long ? 2 : null, title: value, value, placeholder, inputmode, "data-key": `${path}/${name}`, autocomplete: "off",
       onchange: (event) => this.save(path, name, event.target.value),
       onkeydown: (event) => { if (event.key === "Enter") event.target.blur(); },
     }));
@@ -209,7 +213,7 @@ export class DealPanel {
 
   choice(label, path, name, value, options) {
     return row(label, h("select", {
-      class: "field field--flat", "data-key": `${path}/${name}`,
+      ...this.saved.of(`${path}/${name}`, "field field--flat", "is-saved"), "data-key": `${path}/${name}`,
       onchange: (event) => { event.target.blur(); this.save(path, name, event.target.value === "" ? null : Number(event.target.value)); },
     }, options.map((option) => h("option", { value: option.id, selected: option.id === value }, option.name))));
   }
@@ -217,11 +221,10 @@ export class DealPanel {
   async save(path, name, value) {
     try {
       await ask(`${this.api}/${path}`, { method: "PATCH", body: { [name]: value } });
+      this.saved.add(`${path}/${name}`);
     } finally {
       await this.refresh();
     }
-    const field = $("panel").querySelector(`[data-key="${path}/${name}"]`);
-    field?.classList.add("is-saved");
   }
 }
 
