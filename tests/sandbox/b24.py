@@ -141,6 +141,8 @@ class B24:
             **options,
         )
         app = Flask(__name__)
+        # The order of a batch's commands matters.
+        app.json.sort_keys = False  # type: ignore[attr-defined]
         app.register_blueprint(self.server.blueprint())
         self.http: FlaskClient = app.test_client()
 
@@ -163,6 +165,11 @@ class B24:
         status, body = self.app_post(method, **params)
         assert status == 200, body
         return body["result"]
+
+    def add_deals(self, count: int) -> None:
+        """More deals, made by the robot."""
+        for number in range(count):
+            self.portal.add_deal(Deal(0, f"Сделка {number}", 0, "NEW", Decimal(number)), by=ROBOT)
 
     def bodies(self) -> Iterator[dict[str, str]]:
         """Forms of all events that wait, in their order, as they would leave now."""

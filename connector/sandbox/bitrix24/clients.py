@@ -184,7 +184,10 @@ def _changes(site: Site, obj: Any, values: dict[str, Any], fields: tuple[Field, 
     changes: dict[str, Any] = {}
     extras = dict(obj.fields)
     entity = "contact" if isinstance(obj, Contact) else "company"
+    known = {f.name: f for f in fields}
     for name, value in values.items():
+        if name not in MULTIFIELDS and name in known and known[name].value(site, obj) == value:
+            continue
         if name in MULTIFIELDS:
             current = read_multifield(entity, name)(site, obj)
             texts, kinds = apply_multifield(current, value, name)

@@ -216,7 +216,10 @@ def _changes(site: Site, deal: Deal, values: dict[str, Any]) -> dict[str, Any]:
     extras = dict(deal.fields)
     utm = dict(deal.utm)
     manual = values.get("IS_MANUAL_OPPORTUNITY", deal.fields.get("IS_MANUAL_OPPORTUNITY", "N")) == "Y"
+    known = _fields(site)
     for name, value in values.items():
+        if name in known and known[name].value(site, deal) == value:
+            continue
         if name == "OPPORTUNITY":
             if manual or not deal.rows:
                 changes["amount"] = value

@@ -230,7 +230,7 @@ class EventQueue:
             "member_id": site.member_id,
             "application_token": site.application_token,
         }
-        if binding.kind == "webhook" or (notice.system and not binding.user_id):
+        if binding.kind == "webhook" or notice.system:
             return pairs + flatten("auth", common)
         user_id = binding.user_id or notice.by
         token, expires_at = site.oauth.event_token(user_id)
@@ -242,6 +242,8 @@ class EventQueue:
             "status": "L",
             "user_id": str(user_id),
         }
+        if notice.event == "ONOFFLINEEVENT":
+            auth["refresh_token"] = site.oauth.new_refresh_token(user_id)
         return pairs + flatten("auth", {**auth, **common})
 
 

@@ -44,7 +44,7 @@ class OAuth:
         self._access: dict[str, _Grant] = {first_token: _Grant(user_id, None)}
         self._refresh: dict[str, _Grant] = {}
         self._event_tokens: dict[int, tuple[str, datetime]] = {}
-        self.first_refresh_token = self._new(self._refresh, user_id, REFRESH_LIFE)
+        self.first_refresh_token = self.new_refresh_token(user_id)
 
     def caller(self, params: Mapping[str, Any]) -> Caller:
         """The application's caller behind the parameter `auth`, which is taken out of the parameters."""
@@ -79,6 +79,10 @@ class OAuth:
             self._event_tokens[user_id] = known
         return known
 
+    def new_refresh_token(self, user_id: int) -> str:
+        """A refresh token of that user, good for 180 days and for one use."""
+        return self._new(self._refresh, user_id, REFRESH_LIFE)
+
     def token(self, params: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """HTTP status and body of `/oauth/token/`."""
         grant_type = str(params.get("grant_type", ""))
@@ -109,7 +113,7 @@ class OAuth:
             "expires": int(expires_at.timestamp()),
             "expires_in": int(ACCESS_LIFE.total_seconds()),
             "member_id": self._site.member_id,
-            "refresh_token": self._new(self._refresh, user_id, REFRESH_LIFE),
+            "refresh_token": self.new_refresh_token(user_id),
             "scope": ",".join(self.scopes),
             "server_endpoint": self._site.rest_url,
             "status": "L",

@@ -63,7 +63,7 @@ def from_query(text: str) -> dict[str, Any]:
 
 
 def from_request(request: Request) -> dict[str, Any]:
-    """All parameters of the request; the body wins over the query string."""
+    """All parameters of the request; the body wins over the query string. Uploaded files stay in the request."""
     data = from_query(request.query_string.decode("utf-8", "replace"))
     if request.mimetype == "application/json" or request.mimetype.endswith("+json"):
         try:
@@ -73,7 +73,6 @@ def from_request(request: Request) -> dict[str, Any]:
         data.update(body if isinstance(body, dict) else {})
     else:
         data.update(nest(request.form.items(multi=True)))
-        data.update(nest((name, file.read()) for name, file in request.files.items(multi=True)))
     return data
 
 

@@ -178,7 +178,7 @@ class Bitrix24:
         started, clock_started = time.time(), time.perf_counter()
         params = Params(data, any_case=method.any_case)
         connector = params.get("auth_connector")
-        with self.site.acting_as(str(connector) if connector else self.site.acting_connector):
+        with self.site.acting_as(str(connector) if connector else None):
             call = Call(
                 self.site, caller, method.name, params, partial(self.run, caller, nested=True), METHODS
             )

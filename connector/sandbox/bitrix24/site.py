@@ -128,11 +128,12 @@ class Site:
     @contextmanager
     def acting_as(self, connector: str | None) -> Iterator[None]:
         """Changes made inside carry the caller's `auth_connector`: its own offline queue skips them."""
-        self._acting.connector = connector
+        before = self.acting_connector
+        self._acting.connector = connector or before
         try:
             yield
         finally:
-            self._acting.connector = None
+            self._acting.connector = before
 
     @property
     def acting_connector(self) -> str | None:
