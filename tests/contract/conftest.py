@@ -13,7 +13,8 @@ from connector.crm import CRMS
 from connector.crm.base import CrmClient
 from connector.crm.http import RateLimiter
 from connector.sandbox.app import Sandbox
-from tests.contract.office import SECRET, Office, PatientClock, Turnstile
+from tests.contract.office import SECRET, Office, PatientClock
+from tests.crm.limiter import Turnstile
 
 
 @pytest.fixture(scope="module")

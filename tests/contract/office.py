@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,23 +15,9 @@ from connector.domain import Deal, Outcome
 from connector.sandbox.app import Sandbox
 from connector.sandbox.state import Deal as PortalDeal
 from connector.sandbox.state import Portal
+from tests.crm.limiter import Turnstile
 
 SECRET = "hook-secret-0000000000"
-
-
-class Turnstile:
-    """Lets everybody through at once and remembers who was told to wait."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.pushed: list[str] = []
-
-    def acquire(self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta) -> timedelta:
-        self.calls += 1
-        return timedelta()
-
-    def push_back(self, key: str, until: datetime) -> None:
-        self.pushed.append(key)
 
 
 @dataclass

@@ -24,7 +24,6 @@ from tests.contract.office import (
     SECRET,
     Office,
     PatientClock,
-    Turnstile,
     first_stage,
     fresh_deal,
     outcome_of,
@@ -32,6 +31,7 @@ from tests.contract.office import (
     some_deals,
     whole_roubles,
 )
+from tests.crm.limiter import Turnstile
 
 
 class TestCrmContract:

@@ -3,10 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+
 from connector.crm.amocrm.webhook import HANDLERS, TRIGGERS, parse_webhook
 from connector.domain import EventKind
 from connector.errors import BadWebhook
-
 from tests.crm.hooks import check_webhook, hook_files, read_hook
 
 FORM = "application/x-www-form-urlencoded"

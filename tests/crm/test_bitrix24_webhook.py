@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+
 from connector.crm.bitrix24.webhook import HANDLERS, parse_webhook
 from connector.domain import EventKind
 from connector.errors import BadWebhook
-
 from tests.crm.hooks import check_webhook, hook_files, read_hook
 
 FORM = "application/x-www-form-urlencoded"

@@ -8,31 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 import responses
+
 from connector.clock import FixedClock
 from connector.crm.http import BLOCKED_PAUSE, Answer, ErrorRules, Fault, HttpSession, Rate
 from connector.errors import CrmError, RetryLater
+from tests.crm.limiter import Turnstile
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 URL = "https://romashka.bitrix24.test/rest/1/hush-hush/crm.item.get.json"
 SECRET = "hush-hush"
-
-
-class Turnstile:
-    """A limiter that records what it was asked and lets everybody through at once, unless told otherwise."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.pushed: list[tuple[str, datetime]] = []
-        self.wait: timedelta | RetryLater = timedelta()
-
-    def acquire(self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta) -> timedelta:
-        self.asked.append(key)
-        if isinstance(self.wait, RetryLater):
-            raise self.wait
-        return self.wait
-
-    def push_back(self, key: str, until: datetime) -> None:
-        self.pushed.append((key, until))
 
 
 def read_error(status: int, body: object) -> Fault | None:

@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
-from connector.crm.base import WebhookBody
-from connector.errors import BadWebhook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.crm.base import WebhookBody
+from connector.errors import BadWebhook
 from tests.crm.hooks import PARSERS, hook_files
 
 CRMS = sorted(PARSERS)

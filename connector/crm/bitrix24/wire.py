@@ -182,7 +182,8 @@ def custom_fields(item: Wild, fields: Mapping[str, FieldInfo]) -> dict[str, str]
     found: dict[str, str] = {}
     for code, info in fields.items():
         value = item.get(code)
-        if value is None:
+        # A map is a file, whose address carries the caller's token.
+        if value is None or value.is_map:
             continue
         values = [value] if _is_scalar(value) else list(value.each())
         text = ", ".join(filter(None, (_text(info, one) for one in values)))
