@@ -71,6 +71,7 @@ def test_limit_is_cut_to_250(office: Office) -> None:
         ("filter[name]=№5", [5]),
         ("filter[updated_at][from]=99999999999", []),
         ("filter[id]=abc", []),
+        ("filter[name][0][1]=№5", [5]),
         ("filter=5", [1, 2, 3, 4, 5]),
         ("filter[unknown]=5", [1, 2, 3, 4, 5]),
         ("query=окон", [1]),

@@ -35,7 +35,7 @@ def moment(get: Callable[[Any], int | None], *, scalar_is_since: bool = False) -
 
 def text(get: Callable[[Any], str]) -> Maker:
     def make(wanted: Any) -> Predicate:
-        allowed = set(wanted.values()) if isinstance(wanted, dict) else {wanted}
+        allowed = _leaves(wanted)
         return lambda row: get(row) in allowed
 
     return make
@@ -90,10 +90,17 @@ def _field_test(found: Any, wanted: Any) -> Predicate:
         return lambda row: any(value in allowed for value in found.get(row))
     if isinstance(wanted, dict) and ({"from", "to"} & wanted.keys()):
         return lambda row: any(in_range(_as_int(value), wanted) for value in found.get(row))
-    texts = set(wanted.values()) if isinstance(wanted, dict) else {wanted}
+    texts = _leaves(wanted)
     if found.type == "checkbox":
         return lambda row: ("1" if any(found.get(row)) else "0") in texts
     return lambda row: any(str(value) in texts for value in found.get(row))
+
+
+def _leaves(wanted: Any) -> set[str]:
+    """The texts of a filter, commas kept."""
+    if isinstance(wanted, dict):
+        return {text for child in wanted.values() for text in _leaves(child)}
+    return {str(wanted)}
 
 
 def _as_int(value: Any) -> int | None:
