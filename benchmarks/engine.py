@@ -1,8 +1,9 @@
 """Measures the work engine on a database of the reader's own: `python benchmarks/engine.py [URL …]`.
 
 Prints, for each database, how fast work is enqueued and drained, how soon a fresh job starts, and what a
-million pending timers do to that. Times depend on the machine and its disk; the ratios should not. Without URL a
-temporary SQLite file is measured. A PostgreSQL database must be empty and is left with the tables and rows.
+million pending timers do to that. Times depend on the machine and its disk; the ratios should not.
+Without URL a temporary SQLite file is measured. A PostgreSQL database must be empty and is left with the
+tables and rows.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Row,
+    Select,
     and_,
     bindparam,
     delete,
@@ -115,6 +116,14 @@ def state_is(*states: str, of: FromClause = jobs) -> ColumnElement[bool]:
     return of.c.state.in_(bindparam("states", states, expanding=True, literal_execute=True, unique=True))
 
 
+#: How many jobs of each account run in a queue.
+RUNNING = (
+    select(jobs.c.account, func.count())
+    .where(state_is("run"), jobs.c.queue == bindparam("queue"))
+    .group_by(jobs.c.account)
+)
+
+
 class JobQueue:
     """All queues of one store. `on_enqueue` is called after the commit of work that may start at once."""
 
@@ -122,6 +131,7 @@ class JobQueue:
         self.db = db
         self.clock = clock
         self._on_enqueue = on_enqueue
+        self._candidates = _candidates(moment(db, clock))
 
     def now(self) -> datetime:
         """The moment by which jobs are due and leases end (see `connector.store.moment`)."""
@@ -163,12 +173,12 @@ class JobQueue:
         conn.execute(self._insertion(), [self._row(job, at) for job in new])
         self._announce(conn, new)
 
-    def cancel(self, conn: Connection, job_id: int) -> bool:
+    def cancel(self, conn: Connection, job_id: int, reason: str | None = None) -> bool:
         """Whether the job was still waiting and now never runs; a running one is left alone."""
         cancelled = (
             update(jobs)
             .where(jobs.c.id == job_id, state_is("ready"))
-            .values(state="cancelled", finished_at=moment(self.db, self.clock))
+            .values(state="cancelled", finished_at=moment(self.db, self.clock), error=reason)
         )
         return conn.execute(cancelled).rowcount == 1
 
@@ -354,17 +364,13 @@ class JobQueue:
             after_commit(conn, self._on_enqueue)
 
     def _choose(self, conn: Connection, queue: str, limit: int, cap: int) -> list[int]:
-        counted = (
-            select(jobs.c.account, func.count())
-            .where(state_is("run"), jobs.c.queue == queue)
-            .group_by(jobs.c.account)
-        )
-        running = Counter({str(account): int(n) for account, n in conn.execute(counted)})
+        running = Counter({str(account): int(n) for account, n in conn.execute(RUNNING, {"queue": queue})})
         chosen: list[int] = []
         while len(chosen) < limit:
             full = [account for account, number in running.items() if number >= cap]
             wanted = (limit - len(chosen)) * CANDIDATES
-            found = list(conn.execute(self._candidates(queue, full, chosen, wanted)))
+            asked = {"queue": queue, "full": full, "chosen": chosen, "wanted": wanted}
+            found = list(conn.execute(self._candidates, asked))
             for job_id, account in found:
                 if len(chosen) < limit and running[account] < cap:
                     running[account] += 1
@@ -373,43 +379,42 @@ class JobQueue:
                 break
         return chosen
 
-    def _candidates(self, queue: str, full: list[str], chosen: list[int], wanted: int) -> Any:
-        earlier, other = jobs.alias("earlier"), jobs.alias("other")
-        behind = exists().where(
-            earlier.c.order_key == jobs.c.order_key,
-            earlier.c.account == jobs.c.account,
-            earlier.c.id < jobs.c.id,
-            state_is("ready", "run", of=earlier),
-        )
-        # An earlier id can be committed after a later one was claimed: order cannot be had then, but still
-        # only one of them may run.
-        beside = exists().where(
-            state_is("run", of=other),
-            other.c.account == jobs.c.account,
-            other.c.order_key == jobs.c.order_key,
-        )
-        found = (
-            select(jobs.c.id, jobs.c.account)
-            .where(
-                state_is("ready"),
-                jobs.c.queue == queue,
-                jobs.c.run_at <= moment(self.db, self.clock),
-                or_(jobs.c.order_key.is_(None), and_(not_(behind), not_(beside))),
-            )
-            .order_by(jobs.c.run_at, jobs.c.id)
-            .limit(wanted)
-            .with_for_update(skip_locked=True, of=jobs)
-        )
-        if full:
-            found = found.where(jobs.c.account.not_in(full))
-        if chosen:
-            found = found.where(jobs.c.id.not_in(chosen))
-        return found
-
     def _settle(self, job: Job, **values: Any) -> bool:
         settled = update(jobs).where(_held(job)).values(owner=None, lease_until=None, **values)
         with self.db.begin() as conn:
             return conn.execute(settled).rowcount == 1
+
+
+def _candidates(now: ColumnElement[datetime]) -> Select[int, str]:
+    """The jobs that may be claimed at `now`, oldest first; built once: building takes longer than asking."""
+    earlier, other = jobs.alias("earlier"), jobs.alias("other")
+    behind = exists().where(
+        earlier.c.order_key == jobs.c.order_key,
+        earlier.c.account == jobs.c.account,
+        earlier.c.id < jobs.c.id,
+        state_is("ready", "run", of=earlier),
+    )
+    # An earlier id can be committed after a later one was claimed: order cannot be had then, but still only
+    # one of them may run.
+    beside = exists().where(
+        state_is("run", of=other),
+        other.c.account == jobs.c.account,
+        other.c.order_key == jobs.c.order_key,
+    )
+    return (
+        select(jobs.c.id, jobs.c.account)
+        .where(
+            state_is("ready"),
+            jobs.c.queue == bindparam("queue"),
+            jobs.c.run_at <= now,
+            or_(jobs.c.order_key.is_(None), and_(not_(behind), not_(beside))),
+            jobs.c.account.not_in(bindparam("full", expanding=True)),
+            jobs.c.id.not_in(bindparam("chosen", expanding=True)),
+        )
+        .order_by(jobs.c.run_at, jobs.c.id)
+        .limit(bindparam("wanted"))
+        .with_for_update(skip_locked=True, of=jobs)
+    )
 
 
 def _held(job: Job) -> ColumnElement[bool]:

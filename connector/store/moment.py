@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, Interval, cast, func, literal, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Interval,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 
 from connector.clock import Clock, SystemClock
 from connector.store.database import Database
@@ -24,7 +35,8 @@ def is_servers(db: Database, clock: Clock) -> bool:
 def moment(db: Database, clock: Clock, plus: timedelta = timedelta(0)) -> ColumnElement[datetime]:
     """The present moment plus `plus`, to be used inside a statement."""
     if not is_servers(db, clock):
-        return literal(clock.now() + plus, UtcDateTime())
+        # Asked anew at each execution, so that a statement can be built once and used again.
+        return bindparam("now", callable_=lambda: clock.now() + plus, type_=UtcDateTime(), unique=True)
     # The statement's time, not the transaction's: a claim may have waited for its lock. Not clock_timestamp()
     # either, which is volatile, so that no index would be used for a comparison with it.
     now = func.statement_timestamp(type_=DateTime(timezone=True))
@@ -34,7 +46,7 @@ def moment(db: Database, clock: Clock, plus: timedelta = timedelta(0)) -> Column
 def moment_us(db: Database, clock: Clock) -> ColumnElement[int]:
     """The present moment in whole microseconds since the epoch, to be used inside a statement."""
     if not is_servers(db, clock):
-        return literal(as_us(clock.now()), BigInteger())
+        return bindparam("now_us", callable_=lambda: as_us(clock.now()), type_=BigInteger(), unique=True)
     seconds = func.extract("epoch", func.statement_timestamp())
     return cast(seconds * 1_000_000, BigInteger())
 

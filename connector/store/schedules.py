@@ -32,7 +32,8 @@ MAX_SLOTS_PER_TICK = 1000
 class Schedule:
     """`cron` has the five usual fields and is read in `timezone` (IANA name).
 
-    A slot found later than `late_limit` after its moment is skipped.
+    Of several slots that are due the newest is run, unless it is found later than `late_limit` after its
+    moment; the others are recorded as skipped, as cancelled jobs.
     """
 
     account: str
@@ -88,12 +89,13 @@ def tick(db: Database, queue: JobQueue, now: datetime) -> int:
 def _take(db: Database, queue: JobQueue, row: Row[Any], now: datetime) -> int:
     slot: datetime = row.next_run_at
     late_limit = timedelta(seconds=row.late_limit_s)
-    is_late = now - slot > late_limit
     zone = ZoneInfo(row.timezone)
+    is_late = now - slot > late_limit
     # After a long stop the slots that are too late by now are passed over in one step.
     following = next_fire(row.cron, zone, after=max(slot, now - late_limit) if is_late else slot)
     if following is None:
         raise ValueError(f"schedule {row.name!r} has no slot after {slot}")
+    skipped = "found too late" if is_late else "the next slot is due already" if following <= now else ""
     with db.begin() as conn:
         moved = (
             update(schedules)
@@ -115,17 +117,19 @@ def _take(db: Database, queue: JobQueue, row: Row[Any], now: datetime) -> int:
             queue=row.queue,
             dedup=f"cron:{row.account}:{row.name}:{slot.isoformat()}",
         )
-        if is_late and job_id is not None:
-            queue.cancel(conn, job_id)
-    if is_late:
-        log.warning(
-            "schedule %s of %s: the slot of %s was found too late and is skipped",
+        if skipped and job_id is not None:
+            queue.cancel(conn, job_id, f"skipped: {skipped}")
+    if skipped:
+        log.log(
+            logging.WARNING if is_late else logging.INFO,
+            "schedule %s of %s: the slot of %s is skipped: %s",
             row.name,
             row.account,
             slot.isoformat(),
+            skipped,
             extra={"action": "slot_skipped", "account": row.account},
         )
-    return 0 if is_late or job_id is None else 1
+    return 0 if skipped or job_id is None else 1
 
 
 def _first_slots(account: str, wanted: Sequence[Schedule], now: datetime) -> dict[str, datetime]:

@@ -25,7 +25,6 @@ from connector.store.wakeup import WakeUp
 from connector.worker import Worker
 
 ROOT = Path(__file__).parents[2]
-STORM_LEASE = timedelta(seconds=1.5)
 #: One second of the test is ten minutes of the schedule.
 CRON_SPEED = 600
 
@@ -69,7 +68,7 @@ def _teller(log: str) -> Callable[..., None]:
     return tell
 
 
-def _work(url: str, log: str, cap: str, slowest_ms: str) -> None:
+def _work(url: str, log: str, cap: str, slowest_ms: str, lease_s: str) -> None:
     tell = _teller(log)
     db = Database(url)
 
@@ -87,7 +86,7 @@ def _work(url: str, log: str, cap: str, slowest_ms: str) -> None:
         threads=4,
         cap_per_account=int(cap),
         wakeup=wakeup,
-        lease=STORM_LEASE,
+        lease=timedelta(seconds=float(lease_s)),
     )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     tell("up", os.getpid())

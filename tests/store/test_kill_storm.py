@@ -20,6 +20,8 @@ JOBS_OF_A_KEY = 50
 TOTAL = KEYS * JOBS_OF_A_KEY
 KILLS = 12
 WORKERS = 2
+#: Short, for a quick takeover, and longer than a busy machine makes a living worker wait.
+LEASE_S = "3"
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def test_killed_workers_lose_nothing_and_keep_the_order(
     def reached(goal: int) -> bool:
         return len(ended()) >= goal
 
-    with workers_of(database_url, log, WORKERS, "100", "8") as children:
+    with workers_of(database_url, log, WORKERS, "100", "8", LEASE_S) as children:
         for number in range(KILLS):
             # Paced by progress, not by time: each kill finds a worker that has just begun something.
             goal = TOTAL * (number + 1) // (KILLS + 2)
@@ -66,7 +68,7 @@ def test_killed_workers_lose_nothing_and_keep_the_order(
             busy = {int(line[1]) for line in lines(log)[-20:]}
             victim = random.choice([child for child in children if child.pid in busy] or children)
             kill(victim)
-            children[children.index(victim)] = spawn("work", database_url, log, "100", "8")
+            children[children.index(victim)] = spawn("work", database_url, log, "100", "8", LEASE_S)
         wait_until(lambda: queue.counts().ready + queue.counts().running == 0, "the queue is empty", log)
 
     assert ended() == {(f"deal:{key}", str(n)) for key in range(KEYS) for n in range(JOBS_OF_A_KEY)}

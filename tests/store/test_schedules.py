@@ -75,13 +75,19 @@ def test_slots_found_too_late_are_recorded_as_skipped_and_the_next_one_runs(queu
     assert next_slots(queue.db) == {"owner_daily": NINE_IN_MOSCOW + timedelta(days=4)}
 
 
-def test_every_slot_within_the_limit_is_run(queue: JobQueue, clock: FixedClock) -> None:
+def test_of_several_due_slots_the_newest_is_run_and_the_others_are_recorded(
+    queue: JobQueue, clock: FixedClock
+) -> None:
     sync(
         queue,
         Schedule("alpha", "often", "*/10 * * * *", "UTC", "reconcile", late_limit=timedelta(minutes=25)),
     )
-    assert schedules.tick(queue.db, queue, clock.now() + timedelta(hours=1)) == 3
-    assert [slot[11:16] for slot in slots(queue.db)] == ["09:40", "09:50", "10:00"]
+    assert schedules.tick(queue.db, queue, clock.now() + timedelta(hours=1)) == 1
+    assert [slot[11:16] for slot in slots(queue.db)] == ["10:00"]
+    assert [slot[11:16] for slot in slots(queue.db, "cancelled")] == ["09:10", "09:40", "09:50"]
+    with queue.db.read() as conn:
+        reasons = set(conn.execute(select(jobs.c.error).where(jobs.c.state == "cancelled")).scalars())
+    assert reasons == {"skipped: found too late", "skipped: the next slot is due already"}
 
 
 def test_a_schedule_that_did_not_move_keeps_its_slot_when_synced_again(
