@@ -343,5 +343,9 @@ def test_order_by_a_field_and_descending() -> None:
     b24 = B24()
     rows = b24.result("crm.deal.list", order={"OPPORTUNITY": "DESC"}, select=["ID"])
     assert [row["ID"] for row in rows] == ["10", "11", "12"]
-    status, body = b24.post("crm.item.list", entityTypeId=2, order={"ID": "ASC"})
+    items = b24.result("crm.item.list", entityTypeId=2, order={"OPPORTUNITY": "ASC"}, select=["TITLE"])[
+        "items"
+    ]
+    assert items[0] == {"id": 12, "title": "Опт зимой"}
+    status, body = b24.post("crm.item.list", entityTypeId=2, order={"colour": "ASC"})
     assert (status, body["error"]) == (400, "INVALID_ARG_VALUE")

@@ -131,11 +131,15 @@ def classic_columns(site: Site, entity: Entity) -> Columns:
 
 
 def universal_columns(site: Site, entity: Entity, *, original_user_fields: bool) -> Columns:
-    """Columns under the camelCase names; any other name is an error."""
+    """Columns under the camelCase names; the original ones pass too, any other name is an error.
+
+    Source for the original names: fast_bitrix24 orders every list by `ID`, `crm.item.list` included.
+    """
     fields = universal_fields(site, entity, original_user_fields=original_user_fields)
+    originals = {f.name: f for f in fields.values()}
 
     def find(name: str) -> Column | None:
-        found = fields.get(name)
+        found = fields.get(name) or originals.get(name)
         return _column(site, found) if found else None
 
     return Columns(find, strict=True, zone=site.zone)

@@ -63,7 +63,7 @@ def from_query(text: str) -> dict[str, Any]:
 
 
 def from_request(request: Request) -> dict[str, Any]:
-    """All parameters of the request; the body wins over the query string. Uploaded files stay in the request."""
+    """All parameters; the body wins over the query string. Uploaded files stay in the request."""
     data = from_query(request.query_string.decode("utf-8", "replace"))
     if request.mimetype == "application/json" or request.mimetype.endswith("+json"):
         try:

@@ -54,7 +54,9 @@ def _found(call: Call, entity: Entity) -> Any:
 def _present(call: Call, entity: Entity, obj: Any, names: list[str] | None = None) -> dict[str, Any]:
     fields = universal_fields(call.site, entity, original_user_fields=_original(call))
     whole = names is None or "*" in names
-    wanted = fields if names is None or whole else {name: fields[name] for name in fields if name in names}
+    wanted = fields
+    if names is not None and not whole:
+        wanted = {name: f for name, f in fields.items() if name in names or f.name in names}
     item = {name: universal_value(call.site, f, f.value(call.site, obj)) for name, f in wanted.items()}
     if whole:
         item |= {"fm": _fm(call, entity, obj)} if _multifields(call, entity) else {}

@@ -12,6 +12,7 @@ from typing import Any
 
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
 from connector.sandbox.bitrix24.deals import DEAL, is_manual
+from connector.sandbox.bitrix24.entities import camel_name
 from connector.sandbox.bitrix24.filters import Column, Columns, split_operator
 from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import (
@@ -162,6 +163,17 @@ def _locate(call: Call) -> tuple[Deal, int]:
     raise item_not_found()
 
 
+_COLUMN_TYPES = {"ownerType": "string", "productName": "string", "price": "double", "quantity": "double"}
+_COLUMNS = frozenset({"id", "ownerId", "productId", "sort", "taxRate", *_COLUMN_TYPES})
+
+
+def _column(name: str) -> Column | None:
+    known = name if name in _COLUMNS else camel_name(name)
+    if known not in _COLUMNS:
+        return None
+    return Column(_COLUMN_TYPES.get(known, "integer"), lambda row: row[known])
+
+
 @TABLE.add("crm.item.productrow.list", scope="crm", any_case=False)
 def productrow_list(call: Call) -> Page:
     """Rows of one owner; `=ownerType` and `=ownerId` must be named, any parameter besides breaks the call."""
@@ -185,13 +197,7 @@ def productrow_list(call: Call) -> Page:
         for place, row in enumerate(deal.rows)
     ]
 
-    def find(name: str) -> Column | None:
-        kinds = {"ownerType": "string", "productName": "string", "price": "double", "quantity": "double"}
-        if name not in {"id", "ownerId", "productId", "sort", "taxRate", *kinds}:
-            return None
-        return Column(kinds.get(name, "integer"), lambda row: row[name])
-
-    columns = Columns(find, strict=True, zone=call.site.zone)
+    columns = Columns(_column, strict=True, zone=call.site.zone)
     return page_of(call, rows, columns, lambda page: {"productRows": page}, ascending_by="id")
 
 
