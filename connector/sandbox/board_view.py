@@ -1,21 +1,23 @@
-"""What the board shows, as JSON-able dictionaries read from a portal. Changes nothing.
-
-`Index` keeps the notes and tasks of each deal at hand, so that a portal with a hundred thousand deals opens
-as fast as a small one.
-"""
+"""What the board shows, as JSON-able dictionaries read from a portal. Changes nothing."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from connector.sandbox.board_index import Index
+from connector.sandbox.board_words import (
+    NOTE_TITLES,
+    REQUISITE_NAMES,
+    full_name,
+    plain,
+    short_name,
+    user_name,
+)
 from connector.sandbox.mailbox import Mailbox, ReceivedLetter
 from connector.sandbox.state import (
-    ROBOT,
-    Change,
     Company,
     Contact,
     Deal,
@@ -33,68 +35,8 @@ from connector.sandbox.state import (
 CLOSED_SHOWN = 20
 OPEN_SHOWN = 200
 NOTICES_SHOWN = 50
-
-REQUISITE_NAMES = {
-    "full_name": "Полное наименование",
-    "inn": "ИНН",
-    "kpp": "КПП",
-    "ogrn": "ОГРН",
-    "address": "Юридический адрес",
-    "bank_name": "Банк",
-    "bik": "БИК",
-    "account": "Расчётный счёт",
-    "corr_account": "Корр. счёт",
-    "director_name": "Руководитель",
-    "director_post": "Должность руководителя",
-    "basis": "Действует на основании",
-}
-
-_NOTE_TITLES = {
-    "common": "Примечание",
-    "attachment": "Файл",
-    "mail": "Письмо",
-    "call_in": "Входящий звонок",
-    "call_out": "Исходящий звонок",
-    "sms_in": "Сообщение от клиента",
-    "sms_out": "Сообщение клиенту",
-    "call": "Звонок",
-    "meeting": "Встреча",
-    "activity": "Дело",
-    "service_message": "Системное сообщение",
-    "extended_service_message": "Системное сообщение",
-}
 #: A task of Bitrix24 may have no deadline; such ones lie beyond this year.
 LAST_YEAR = 2200
-
-
-class Index:
-    """Ids of the notes and tasks of each deal, kept up to date by listening to the portal."""
-
-    def __init__(self, portal: Portal) -> None:
-        self.notes: defaultdict[int, list[int]] = defaultdict(list)
-        self.tasks: defaultdict[int, list[int]] = defaultdict(list)
-        with portal.lock:
-            for note in portal.notes.values():
-                self._add(self.notes, note)
-            for task in portal.tasks.values():
-                self._add(self.tasks, task)
-            portal.listen(self._hear)
-
-    def _hear(self, change: Change) -> None:
-        table = {"note": self.notes, "task": self.tasks}.get(change.entity)
-        if table is None:
-            return
-        if change.before is not None and change.before.entity == "deal":
-            ids = table[change.before.entity_id]
-            if change.entity_id in ids:
-                ids.remove(change.entity_id)
-        if change.action != "delete":
-            self._add(table, change.after)
-
-    @staticmethod
-    def _add(table: defaultdict[int, list[int]], entry: Note | Task) -> None:
-        if entry.entity == "deal" and entry.entity_id is not None:
-            table[entry.entity_id].append(entry.id)
 
 
 class View:
@@ -249,7 +191,7 @@ class View:
             "amount": None if deal.amount is None else str(deal.amount),
             "currency": deal.currency,
             "responsible": user_name(portal, deal.responsible_id),
-            "contact": _short_name(contact) if contact else "",
+            "contact": short_name(contact) if contact else "",
             "has_email": bool(emails),
             "updated_at": _iso(deal.updated_at),
             "loss_reason": portal.loss_reasons.get(deal.loss_reason_id or 0),
@@ -302,7 +244,7 @@ class View:
             "key": f"note-{note.id}",
             "at": _iso(note.created_at),
             "kind": "invoice" if "invoice_id" in note.params else note.kind,
-            "title": str(note.params.get("service") or _NOTE_TITLES.get(note.kind, "Запись")),
+            "title": str(note.params.get("service") or NOTE_TITLES.get(note.kind, "Запись")),
             "text": self._note_text(note),
             "author": user_name(self.portal, note.created_by),
             "files": [
@@ -355,21 +297,6 @@ class View:
         return found
 
 
-def user_name(portal: Portal, user_id: int) -> str:
-    """«Анна Азарова»; «Робот CRM» for what no person did."""
-    if user_id == ROBOT:
-        return "Робот CRM"
-    user = portal.users.get(user_id)
-    return f"{user.name} {user.last_name}".strip() if user else f"Пользователь {user_id}"
-
-
-def plain(text: str) -> str:
-    """`text` without BB codes; a link keeps its address."""
-    text = re.sub(r"\[url=([^\]]+)\](.*?)\[/url\]", r"\2 \1", text, flags=re.I | re.S)
-    text = re.sub(r"\[/?(?:b|i|u|s|p|url|list|quote|code|color|size|\*)(?:=[^\]]*)?\]", "", text, flags=re.I)
-    return re.sub(r"<br\s*/?>|\[br\]", "\n", text, flags=re.I).strip()
-
-
 def _stage(stage: Stage) -> dict[str, Any]:
     return {"code": stage.code, "name": stage.name, "kind": stage.kind, "color": stage.color}
 
@@ -398,7 +325,7 @@ def _letter(letter: ReceivedLetter) -> dict[str, Any]:
 def _contact(contact: Contact) -> dict[str, Any]:
     return {
         "id": contact.id,
-        "full_name": _full_name(contact),
+        "full_name": full_name(contact),
         "name": contact.name,
         "last_name": contact.last_name,
         "second_name": contact.second_name,
@@ -417,18 +344,6 @@ def _company(company: Company) -> dict[str, Any]:
         "phones": company.phones,
         "requisites": {name: getattr(requisites, name) for name in REQUISITE_NAMES},
     }
-
-
-def _full_name(contact: Contact) -> str:
-    return " ".join(filter(None, (contact.last_name, contact.name, contact.second_name)))
-
-
-def _short_name(contact: Contact) -> str:
-    """«Мятина П. Ю.»; the first name in full when there is no last one."""
-    if not contact.last_name:
-        return contact.name
-    initials = [f"{name[0]}." for name in (contact.name, contact.second_name) if name]
-    return "\u00a0".join([contact.last_name, *initials])
 
 
 def _task_order(task: Task) -> tuple[bool, float]:

@@ -302,7 +302,8 @@ def _body(part: EmailMessage) -> str:
         text = str(part.get_content())
     except LookupError:
         # A charset that nobody has heard of.
-        text = bytes(part.get_payload(decode=True) or b"").decode("utf-8", "replace")  # type: ignore[arg-type]
+        content = part.get_payload(decode=True)
+        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
     return text.replace("\r\n", "\n")
 
 
