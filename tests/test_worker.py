@@ -335,7 +335,7 @@ def test_a_long_job_keeps_its_lease_and_its_worker_is_seen(queue: JobQueue, cloc
 
     def is_extended() -> bool:
         with queue.db.read() as conn:
-            return conn.execute(select(jobs.c.lease_until)).scalar_one() == clock.now() + lease
+            return bool(conn.execute(select(jobs.c.lease_until)).scalar_one() == clock.now() + lease)
 
     enqueue(queue, ["event"])
     with working(queue, {"event": hold}, lease=lease) as worker:
