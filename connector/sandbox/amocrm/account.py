@@ -290,7 +290,7 @@ def one_loss_reason(world: World, call: Call, reason_id: int) -> Reply:
 
 def sources(world: World, call: Call) -> Reply:
     """The integration's own sources: the account's channels as this API shows them."""
-    found = next(f for f in world.fields.of("leads") if f.code == "SOURCE")
+    found = world.fields.by_code("leads", "SOURCE")
     codes = {name: code for code, name in world.portal.channels.items()}
     wanted = set(strings(call.filter.get("external_id")))
     models: list[dict[str, Any]] = [
@@ -304,7 +304,7 @@ def sources(world: World, call: Call) -> Reply:
             "services": [],
             "_links": world.link(f"/api/v4/sources/{enum.id}"),
         }
-        for enum in found.enums
+        for enum in (found.enums if found else ())
         if not wanted or codes.get(enum.value, enum.value) in wanted
     ]
     return whole_reply(world.base_url, "/api/v4/sources", "sources", models)

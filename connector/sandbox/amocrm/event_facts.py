@@ -172,7 +172,7 @@ def _links(change: Change) -> Iterator[Fact]:
 def _fields(world: World, change: Change) -> Iterator[Fact]:
     if not {"fields", "channel", "utm", "post", "phones", "emails", "requisites"} & set(change.fields):
         return
-    for found in world.fields.of(COLLECTIONS[change.entity]):
+    for found in world.fields.of(COLLECTIONS[change.entity], change.before, change.after):
         if found.get(change.before) != found.get(change.after):
             yield Fact(
                 f"custom_field_{found.id}_value_changed",

@@ -28,7 +28,7 @@ class ValueCodec:
     def read(self, entity: str, row: Any) -> list[dict[str, Any]] | None:
         """`custom_fields_values` of a model: filled fields only, null when there is none."""
         models = []
-        for found in self._book.of(entity):
+        for found in self._book.of(entity, row):
             values = found.get(row)
             if values:
                 models.append(
@@ -45,7 +45,7 @@ class ValueCodec:
     def read_for_hook(self, entity: str, row: Any) -> list[dict[str, Any]]:
         """`custom_fields` of a webhook: v2 names, `code` last, dates as bare scalars."""
         models = []
-        for found in self._book.of(entity):
+        for found in self._book.of(entity, row):
             values = found.get(row)
             if values:
                 model = {

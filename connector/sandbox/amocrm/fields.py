@@ -6,7 +6,7 @@ name. Knows no JSON shape: `field_values.py` reads and writes those. Source: ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -81,22 +81,30 @@ class FieldBook:
         self.multitext_kinds: dict[tuple[str, str], str] = {}
         self._define_predefined()
 
-    def of(self, entity: str) -> list[Field]:
-        """All fields of `entity` by sort; the source's choices are brought up to date first."""
+    def of(self, entity: str, *rows: Any) -> list[Field]:
+        """The fields of `entity` by sort: all of them, or (quicker) those that `rows` may have filled."""
         with self._portal.lock:
             self._refresh_channels()
-            self._meet_unknown_names(entity)
+            self._meet_names(entity, rows or self._rows(entity))
             return sorted(self._fields.get(entity, {}).values(), key=lambda f: (f.sort, f.id))
 
     def get(self, entity: str, field_id: object) -> Field | None:
-        return next((f for f in self.of(entity) if f.id == field_id), None)
+        if not isinstance(field_id, int):
+            return None
+        known = self._fields.get(entity, {}).get(field_id)
+        return known or next((f for f in self.of(entity) if f.id == field_id), None)
+
+    def by_code(self, entity: str, code: object) -> Field | None:
+        """The field with that code; fields with codes are never met by chance, so nothing is searched."""
+        with self._portal.lock:
+            self._refresh_channels()
+            return next((f for f in self._fields.get(entity, {}).values() if code and f.code == code), None)
 
     def find(self, entity: str, item: Mapping[str, Any]) -> Field | None:
         """The field that a written value names by `field_id` or `field_code`."""
         if item.get("field_id") is not None:
             return self.get(entity, item["field_id"])
-        code = item.get("field_code")
-        return next((f for f in self.of(entity) if code and f.code == code), None)
+        return self.by_code(entity, item.get("field_code"))
 
     def add(
         self,
@@ -168,10 +176,10 @@ class FieldBook:
             if source.enum_by_value(text) is None:
                 source.enums.append(Enum(self.new_enum_id(), text, (len(source.enums) + 1) * 2))
 
-    def _meet_unknown_names(self, entity: str) -> None:
+    def _meet_names(self, entity: str, rows: Iterable[Any]) -> None:
         """Fields that the history or the board filled get a definition when they are first seen."""
         known = {f.name for f in self._fields.get(entity, {}).values()} | {TAGS_KEY}
-        for row in self._rows(entity):
+        for row in rows:
             for name in row.fields.keys() - known:
                 known.add(name)
                 value = row.fields[name]

@@ -75,7 +75,7 @@ def price_of(deal: Deal) -> int:
 
 def source_of(world: World, deal: Deal) -> dict[str, Any] | None:
     """The deal's source as `{id, name}`, from its channel."""
-    found = next((f for f in world.fields.of("leads") if f.code == "SOURCE"), None)
+    found = world.fields.by_code("leads", "SOURCE")
     names = found.get(deal) if found else []
     enum = found.enum_by_value(names[0]) if found and names else None
     return {"id": enum.id, "name": enum.value} if enum else None

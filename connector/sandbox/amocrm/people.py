@@ -47,7 +47,7 @@ from connector.sandbox.amocrm.world import (
     query_matches,
     updated,
 )
-from connector.sandbox.state import Company, Contact
+from connector.sandbox.state import Company, Contact, EntityType
 
 KINDS: dict[str, Kind] = {
     "name": OPTIONAL_STRING,
@@ -127,12 +127,8 @@ def _embedded(world: World, row: Any, with_: set[str], tags: list[dict[str, Any]
 
 def leads_of(world: World, row: Any) -> list[int]:
     """Ids of the live leads that `row` is linked with."""
-    is_contact = isinstance(row, Contact)
-    return [
-        deal.id
-        for deal in list(world.portal.deals.values())
-        if not deal.is_deleted and (row.id in deal.contact_ids if is_contact else deal.company_id == row.id)
-    ]
+    key: tuple[EntityType, int] = ("contact" if isinstance(row, Contact) else "company", row.id)
+    return world.leads_by_person().get(key, [])
 
 
 def contacts_of(world: World, company_id: int) -> list[int]:

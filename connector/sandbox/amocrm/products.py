@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from connector.sandbox.amocrm.fields import VAT_CHOICES, Field
+from connector.sandbox.amocrm.fields import VAT_CHOICES
 from connector.sandbox.amocrm.world import World
 from connector.sandbox.state import Deal, ProductRow
 
@@ -73,9 +73,6 @@ class Shelf:
         ):
             world.fields.add(PRODUCTS_ENTITY, name, type_, code=code, is_predefined=True)
         world.fields.add(PRODUCTS_ENTITY, "НДС", "select", code="VAT", enums=VAT_CHOICES, is_predefined=True)
-
-    def field(self, code: str) -> Field:
-        return next(f for f in self._world.fields.of(PRODUCTS_ENTITY) if f.code == code)
 
     def element_of(self, row: ProductRow) -> Element:
         """The element of a deal's row, made when it is met for the first time."""
@@ -179,5 +176,9 @@ def linked_elements(world: World, deal: Deal) -> list[tuple[Element, Decimal]]:
 
 
 def metadata(world: World, element: Element, quantity: Decimal) -> dict[str, Any]:
-    price_field = world.shelf.field("PRICE").id if element.catalog_id == PRODUCTS_ID else None
-    return {"quantity": number(quantity), "catalog_id": element.catalog_id, "price_id": price_field}
+    price = world.fields.by_code(f"catalogs/{element.catalog_id}", "PRICE")
+    return {
+        "quantity": number(quantity),
+        "catalog_id": element.catalog_id,
+        "price_id": price.id if price else None,
+    }

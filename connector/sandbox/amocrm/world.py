@@ -6,7 +6,8 @@ unverified are `Switches`, so that a client can be tried both ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,8 @@ class World:
     durations: dict[int, int] = field(default_factory=dict)
     note_responsible: dict[int, int] = field(default_factory=dict)
     pinned_notes: set[int] = field(default_factory=set)
+    #: With the portal's revision that it was made at.
+    _leads_index: tuple[int, Mapping[tuple[EntityType, int], list[int]]] | None = None
     _unsorted: dict[int, Stage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -217,6 +220,20 @@ class World:
         """The live entity; None when there is none or it is in the trash."""
         found = self.rows(collection).get(entity_id) if isinstance(entity_id, int) else None
         return None if found is None or getattr(found, "is_deleted", False) else found
+
+    def leads_by_person(self) -> Mapping[tuple[EntityType, int], list[int]]:
+        """Ids of live leads by («contact» or «company», id)."""
+        with self.portal.lock:
+            if self._leads_index is None or self._leads_index[0] != self.portal.revision:
+                index: defaultdict[tuple[EntityType, int], list[int]] = defaultdict(list)
+                for deal in self.portal.deals.values():
+                    if not deal.is_deleted:
+                        for contact_id in deal.contact_ids:
+                            index["contact", contact_id].append(deal.id)
+                        if deal.company_id is not None:
+                            index["company", deal.company_id].append(deal.id)
+                self._leads_index = (self.portal.revision, index)
+            return self._leads_index[1]
 
     def closest_tasks(self, entity: EntityType) -> dict[int, datetime]:
         """The next open task's due time by entity id."""
