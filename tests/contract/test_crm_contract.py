@@ -63,6 +63,9 @@ class TestCrmContract:
             user = users[str(truth.id)]
             assert user.name == " ".join(filter(None, (truth.name, truth.last_name)))
             assert (user.email, user.is_active) == (truth.email, truth.is_active)
+        owner = office.client.account_info()
+        assert users[owner.user_id].is_admin == owner.is_admin
+        assert not users[office.user_id].is_admin
 
     def test_loss_reasons_are_read(self, office: Office) -> None:
         reasons = {reason.id: reason.name for reason in office.client.loss_reasons()}

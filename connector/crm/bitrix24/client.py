@@ -93,14 +93,22 @@ class Bitrix24Client:
         return list(self._wire(fresh=True).directory.pipelines)
 
     def users(self) -> list[User]:
-        """All employees, the dismissed ones too; guests of the portal are left out."""
+        """All employees, the dismissed ones too; guests of the portal are left out.
+
+        Of administrators only the webhook's owner is known to be one: user.get does not tell them.
+        """
+        owner = self._api.call("profile", {}, _owner)
         rows = self._api.offset(
             "user.get",
             {"sort": "ID", "order": "ASC"},
             lambda result: result,
             lambda item: (item.text_at("USER_TYPE"), wire.user(item)),
         )
-        return [user for kind, user in rows if kind in ("employee", "")]
+        return [
+            replace(user, is_admin=owner.is_admin and user.id == owner.id)
+            for kind, user in rows
+            if kind in ("employee", "")
+        ]
 
     def loss_reasons(self) -> list[LossReason]:
         return self._wire(fresh=True).directory.loss_reasons()
