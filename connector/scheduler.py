@@ -13,13 +13,12 @@ from datetime import UTC, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import SQLAlchemyError
 
 from connector.clock import Clock
 from connector.store import schedules, timers
 from connector.store.database import Database
 from connector.store.jobs import JobQueue
-from connector.store.outage import Outage
+from connector.store.outage import Outage, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ class Scheduler:
         """Run one tick; its failure is logged and does not stop the others."""
         try:
             tick.run()
-        except SQLAlchemyError as error:
+        except StoreError as error:
             self._outage.failed(error)
         except Exception:
             log.exception("tick %s failed; it comes again", tick.name, extra={"action": "tick_failed"})

@@ -18,13 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 from connector.clock import Clock
 from connector.errors import ConnectorError, CrmError, DeliveryError, RetryLater
 from connector.store.jobs import Job, JobQueue
-from connector.store.outage import Outage
+from connector.store.outage import DATABASE_AWAY, Outage, StoreError
 from connector.store.wakeup import WakeUp
 from connector.store.workers import WorkerRegistry
 
@@ -64,9 +61,6 @@ class Snooze:
 class Dead:
     """Never try again by itself."""
 
-
-#: What a database that is away for a while makes of a statement.
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 Decision = Retry | Snooze | Dead
 
@@ -181,7 +175,7 @@ class Worker:
                     claimed = self._claim(free, turn)
                     turn += 1
                 self._outage.over()
-            except SQLAlchemyError as error:
+            except StoreError as error:
                 self._pause(self._outage.failed(error))
                 continue
             for job in claimed:
@@ -309,7 +303,7 @@ class Worker:
         while True:
             try:
                 is_ours = change()
-            except SQLAlchemyError as error:
+            except StoreError as error:
                 wait = self._outage.failed(error)
                 if self._stopping:
                     log.warning("job %d (%s): stopping before its outcome was recorded", job.id, job.task)
@@ -336,11 +330,11 @@ class Worker:
                 self._keep_leases()
                 self._outage.over()
                 wait = period
-            except SQLAlchemyError as error:
+            except StoreError as error:
                 wait = min(period, self._outage.failed(error))
         try:
             self._registry.leave(self.owner)
-        except SQLAlchemyError:
+        except StoreError:
             log.info("worker %s: its row could not be removed and is forgotten in a day", self.owner)
 
     def _keep_leases(self) -> None:

@@ -38,7 +38,6 @@ SETTINGS = (
     "SMTP_SECURITY",
     "SMTP_USER",
     "TEMPLATES_DIR",
-    "VAR_DIR",
     "WEB_HOST",
     "WEB_PORT",
     "WORKER_THREADS",

@@ -6,7 +6,15 @@ import logging
 import threading
 from datetime import timedelta
 
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 log = logging.getLogger(__name__)
+
+#: Whatever the store can answer instead of doing what it was asked.
+StoreError = SQLAlchemyError
+#: What a database that is away for a while makes of a statement.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 FIRST_WAIT = timedelta(seconds=0.5)
 LONGEST_WAIT = timedelta(seconds=15)
