@@ -174,6 +174,23 @@ def test_endpoints_say_how_to_reach_the_portal() -> None:
     assert (ends["oauth_token"], ends["member_id"], ends["application_token"]) == (TOKEN, MEMBER, APPLICATION)
 
 
+def test_dismissed_user_takes_webhook_and_tokens_along() -> None:
+    b24 = B24()
+    b24.portal.users[1].is_active = False
+    refused = (401, {"error": "authorization_error", "error_description": "Unable to authorize user"})
+    assert b24.post("profile") == refused
+    assert b24.app_post("profile") == refused
+
+
+def test_renamed_portal_redirects_every_call() -> None:
+    b24 = B24()
+    b24.switches.renamed_to = "https://new.example"
+    answer = b24.http.post(f"/rest/1/{SECRET}/crm.deal.add?x=1", json={"fields": {}})
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"https://new.example/rest/1/{SECRET}/crm.deal.add?x=1"
+    assert len(b24.portal.deals) == 3
+
+
 def test_prepared_failure_comes_in_place_of_the_answer_or_after_the_write() -> None:
     b24 = B24()
     b24.faults.fail_next(1, 500, "<html>busy</html>")

@@ -144,6 +144,24 @@ def test_requisites_raise_their_event_and_by_a_switch_the_companys() -> None:
     assert [body["data[FIELDS][ID]"] for body in b24.bodies()] == ["31"]
 
 
+def test_bank_details_are_an_object_of_their_own() -> None:
+    events = [
+        f"ONCRM{kind}{verb}" for kind in ("REQUISITE", "BANKDETAIL") for verb in ("ADD", "UPDATE", "DELETE")
+    ]
+    b24 = hooked(*events)
+    b24.result("crm.requisite.bankdetail.update", id=31, fields={"RQ_BIK": "044525000"})
+    b24.result("crm.requisite.bankdetail.delete", id=31)
+    b24.result("crm.requisite.bankdetail.add", fields={"ENTITY_ID": 31, "RQ_BIK": "044525225"})
+    b24.result("crm.requisite.delete", id=31)
+    assert names(b24) == [
+        "ONCRMBANKDETAILUPDATE",
+        "ONCRMBANKDETAILDELETE",
+        "ONCRMBANKDETAILADD",
+        "ONCRMREQUISITEDELETE",
+        "ONCRMBANKDETAILDELETE",
+    ]
+
+
 def test_rows_raise_an_update_by_a_switch() -> None:
     rows = {"ownerType": "D", "ownerId": 10, "productRows": [{"productName": "x", "price": 130001}]}
     b24 = hooked()

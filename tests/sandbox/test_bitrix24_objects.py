@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.sandbox.b24 import B24
+from tests.sandbox.b24 import B24, SECRET
 
 
 def test_universal_deal_has_numbers_and_flags() -> None:
@@ -142,6 +143,27 @@ def test_amount_is_ignored_while_it_follows_the_rows() -> None:
     assert b24.result("crm.item.update", **update, fields=fields)["item"]["opportunity"] == 5
     back = b24.result("crm.item.update", **update, fields={"isManualOpportunity": "N"})["item"]
     assert back["opportunity"] == 130001
+
+
+def test_changes_of_different_fields_at_once_do_not_undo_each_other() -> None:
+    b24 = B24()
+    b24.faults.limits_on = False
+    names = ["ORIGIN_ID", "COMMENTS", "ADDITIONAL_INFO", "SOURCE_DESCRIPTION"]
+
+    def write(name: str) -> None:
+        app = b24.http.application.test_client()
+        for number in range(25):
+            app.post(
+                f"/rest/1/{SECRET}/crm.deal.update", json={"id": 10, "fields": {name: f"{name} {number}"}}
+            )
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    deal = b24.result("crm.deal.get", id=10)
+    assert [deal[name] for name in names] == [f"{name} 24" for name in names]
 
 
 def test_delete_answers_an_empty_list_or_true_and_the_deal_is_gone() -> None:

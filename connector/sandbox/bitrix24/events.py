@@ -12,14 +12,14 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import requests
 
 from connector.sandbox.bitrix24.event_names import APP_ONLY_EVENTS, EVENTS
 from connector.sandbox.bitrix24.site import Site
-from connector.sandbox.state import Change
+from connector.sandbox.state import Change, Requisites
 
 log = logging.getLogger(__name__)
 
@@ -286,9 +286,21 @@ def _task_event(verb: str, change: Change) -> tuple[str, Mapping[str, Any]]:
 
 
 def _requisite_events(site: Site, change: Change) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Bank details are an object of their own here, so a change of them alone is not the requisite's."""
     before, after = change.before.requisites, change.after.requisites
     kept = after or before
     verb = "UPDATE" if before and after else "ADD" if after else "DELETE"
-    yield f"ONCRMREQUISITE{verb}", {"FIELDS": {"ID": kept.id}}
+    bank_before, bank_after = (_bank_of(held) for held in (before, after))
+    if before is None or after is None or replace(before, **bank_after) != after:
+        yield f"ONCRMREQUISITE{verb}", {"FIELDS": {"ID": kept.id}}
+    if bank_before != bank_after:
+        bank_verb = "UPDATE" if any(bank_before.values()) else "ADD"
+        bank_verb = bank_verb if any(bank_after.values()) else "DELETE"
+        yield f"ONCRMBANKDETAIL{bank_verb}", {"FIELDS": {"ID": kept.id}}
     if site.switches.requisites_raise_company_update:
         yield "ONCRMCOMPANYUPDATE", {"FIELDS": {"ID": change.entity_id}}
+
+
+def _bank_of(held: Requisites | None) -> dict[str, Any]:
+    names = ("bank_name", "bik", "account", "corr_account")
+    return {name: getattr(held, name) if held else "" for name in names}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -122,6 +123,9 @@ class Bitrix24:
         failure = faults.take_failure(request.method, request.path)
         if failure and not failure.after_commit:
             return Response(failure.body, failure.status, content_type=failure.content_type)
+        if self.switches.renamed_to:
+            location = request.full_path.rstrip("?")
+            return Response("", 302, headers={"Location": f"{self.switches.renamed_to}{location}"})
         answer = self._answer(rest)
         if failure:
             return Response(failure.body, failure.status, content_type=failure.content_type)
@@ -159,11 +163,20 @@ class Bitrix24:
             if (parts[0], parts[1]) != (str(self.webhook_user_id), self.webhook_secret):
                 raise RestError(401, "INVALID_CREDENTIALS", "Invalid request credentials")
             caller = Caller("webhook", parts[1], self.webhook_user_id, self.webhook_scopes)
+            self._check_active(caller)
             return caller, _method_name("/".join(parts[2:])), params
         # A secret without the user id is read as the method, hence «not found» and not an auth error.
         if len(parts) > 1:
             raise RestError(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")
-        return self.oauth.caller(params), _method_name(parts[0]), params
+        caller = self.oauth.caller(params)
+        self._check_active(caller)
+        return caller, _method_name(parts[0]), params
+
+    def _check_active(self, caller: Caller) -> None:
+        """Webhooks and tokens of a dismissed user stop working."""
+        user = self.site.portal.users.get(caller.user_id)
+        if user is not None and not user.is_active:
+            raise RestError(401, "authorization_error", "Unable to authorize user")
 
     def run(self, caller: Caller, name: str, data: dict[str, Any], *, nested: bool = False) -> Outcome:
         """Carry out one method, alone or as a command of a batch."""
@@ -182,7 +195,9 @@ class Bitrix24:
             call = Call(
                 self.site, caller, method.name, params, partial(self.run, caller, nested=True), METHODS
             )
-            answer = method.run(call)
+            # A call is a transaction: what it read is still so when it writes.
+            with self.site.portal.lock if method.in_batch else nullcontext():
+                answer = method.run(call)
         page = answer if isinstance(answer, Page) else Page(answer)
         spent = self.switches.method_cost_s.get(method.name.lower(), time.perf_counter() - clock_started)
         if billed:

@@ -36,5 +36,7 @@ class Switches:
     unresolved_reference: str = ""
     #: `feature.get rest_offline_extended` and `rest_auth_connector`.
     offline_extended: bool = True
-    #: The next e-mail activities answer «Email send error» although they are stored.
+    #: The portal moved: every call is answered 302 to the same path at this address («https://new.example»).
+    renamed_to: str = ""
+    #: E-mail activities answer «Email send error» although they are stored.
     fail_emails: bool = False
