@@ -78,6 +78,10 @@ def test_scope_that_is_not_ticked_refuses_the_method() -> None:
     assert b24.result("method.get", name="user.get") == {"isExisting": True, "isAvailable": False}
 
 
+def test_narrow_scope_of_users_opens_their_methods() -> None:
+    assert B24(webhook_scopes=["user_brief"]).post("user.current")[0] == 200
+
+
 def test_plain_http_is_refused_to_webhooks_when_the_switch_is_on() -> None:
     b24 = B24()
     b24.switches.https_required = True
@@ -196,6 +200,8 @@ def test_prepared_failure_comes_in_place_of_the_answer_or_after_the_write() -> N
     b24.faults.fail_next(1, 500, "<html>busy</html>")
     answer = b24.http.get(f"/rest/1/{SECRET}/profile")
     assert (answer.status_code, answer.data, answer.content_type) == (500, b"<html>busy</html>", "text/html")
+    b24.faults.fail_next(1, 503, path_part="/oauth/token")
+    assert refresh(b24)[0] == 503
     b24.faults.fail_next(1, 502, after_commit=True)
     before = len(b24.portal.deals)
     assert b24.http.post(f"/rest/1/{SECRET}/crm.deal.add", json={"fields": {"TITLE": "x"}}).status_code == 502

@@ -26,6 +26,11 @@ class Caller:
     user_id: int
     scopes: frozenset[str]
 
+    def has_scope(self, needed: str) -> bool:
+        """Whether the scope is granted; the narrower scopes of users open the same methods."""
+        narrower = {"user_basic", "user_brief"} if needed == "user" else set()
+        return not needed or needed in self.scopes or bool(self.scopes & narrower)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -7,7 +7,7 @@ Source: reference sections 1, 2.2 and 2.6.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
@@ -117,19 +117,22 @@ class Bitrix24:
         return bp
 
     def _rest(self, rest: str) -> Response:
+        if self.switches.renamed_to:
+            location = request.full_path.rstrip("?")
+            return Response("", 302, headers={"Location": f"{self.switches.renamed_to}{location}"})
+        return self._with_faults(partial(self._answer, rest))
+
+    def _with_faults(self, answer: Callable[[], Response]) -> Response:
+        """The answer, late or replaced by a prepared failure; one «after commit» only hides what was done."""
         faults = self.site.faults
         if faults.latency_s > 0:
             time.sleep(faults.latency_s)
         failure = faults.take_failure(request.method, request.path)
-        if failure and not failure.after_commit:
-            return Response(failure.body, failure.status, content_type=failure.content_type)
-        if self.switches.renamed_to:
-            location = request.full_path.rstrip("?")
-            return Response("", 302, headers={"Location": f"{self.switches.renamed_to}{location}"})
-        answer = self._answer(rest)
-        if failure:
-            return Response(failure.body, failure.status, content_type=failure.content_type)
-        return answer
+        if failure is None:
+            return answer()
+        if failure.after_commit:
+            answer()
+        return Response(failure.body, failure.status, content_type=failure.content_type)
 
     def _answer(self, rest: str) -> Response:
         try:
@@ -223,6 +226,9 @@ class Bitrix24:
         }
 
     def _token(self) -> Response:
+        return self._with_faults(self._new_tokens)
+
+    def _new_tokens(self) -> Response:
         status, body = self.oauth.token(from_request(request))
         return _json(body, status)
 
@@ -253,7 +259,7 @@ def find_method(caller: Caller, name: str) -> Method:
     method = METHODS.get(name.lower())
     if method is None:
         raise RestError(404, "ERROR_METHOD_NOT_FOUND", "Method not found!")
-    if method.scope and method.scope not in caller.scopes:
+    if not caller.has_scope(method.scope):
         owner = "webhook token" if caller.kind == "webhook" else "access token"
         text = f"The request requires higher privileges than provided by the {owner}"
         raise RestError(401, "insufficient_scope", text)

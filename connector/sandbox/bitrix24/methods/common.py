@@ -22,7 +22,6 @@ ALL_SCOPES: Final = (
     "im",
     "log",
     "task",
-    "tasks",
     "user",
     "user_basic",
     "user_brief",
@@ -164,13 +163,13 @@ def scope(call: Call) -> list[str]:
 def method_get(call: Call) -> dict[str, bool]:
     """Whether a method is there and within the caller's scopes."""
     method = call.methods.get(str(call.params.get("name", "")).lower())
-    is_available = method is not None and (not method.scope or method.scope in call.caller.scopes)
+    is_available = method is not None and call.caller.has_scope(method.scope)
     return {"isExisting": method is not None, "isAvailable": is_available}
 
 
 @TABLE.add("methods", scope="")
 def methods(call: Call) -> list[str]:
-    return [m.name for m in call.methods.values() if not m.scope or m.scope in call.caller.scopes]
+    return [m.name for m in call.methods.values() if call.caller.has_scope(m.scope)]
 
 
 @TABLE.add("feature.get", scope="")

@@ -6,7 +6,6 @@ Source: reference section 4.7. The portal keeps a row's final price with tax and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -18,7 +17,6 @@ from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import (
     RestError,
     invalid_argument,
-    is_yes,
     item_not_found,
     not_found,
     parse_decimal,
@@ -228,7 +226,7 @@ def productrow_update(call: Call) -> dict[str, Any]:
     deal, place = _locate(call)
     merged = {**_universal(deal, deal.rows[place], place), **call.require_map("fields")}
     rows = [*deal.rows]
-    rows[place] = replace(_parse(call, merged, deal.rows[place].id))
+    rows[place] = _parse(call, merged, deal.rows[place].id)
     deal = _store(call, deal, rows)
     return {"productRow": _universal(deal, deal.rows[place], place)}
 
@@ -266,7 +264,7 @@ def measure_list(call: Call) -> Page:
             "SYMBOL_RUS": name,
             "SYMBOL_INTL": "",
             "SYMBOL_LETTER_INTL": "",
-            "IS_DEFAULT": "Y" if is_yes(code == _PIECE) else "N",
+            "IS_DEFAULT": "Y" if name == "шт" else "N",
         }
         for place, (name, code) in enumerate(_MEASURES.items(), 1)
     ]
