@@ -25,6 +25,7 @@ from waitress.server import create_server
 from connector.sandbox.amocrm import AmoCrm
 from connector.sandbox.bitrix24 import Bitrix24
 from connector.sandbox.board import Board
+from connector.sandbox.board_words import api_user_id
 from connector.sandbox.faults import Faults
 from connector.sandbox.generate import ZONE, generate
 from connector.sandbox.history_files import read_history
@@ -90,7 +91,7 @@ class Sandbox:
         self.bitrix24 = Bitrix24(
             self.portals["bitrix24"],
             base_url=self.base_url,
-            webhook_user_id=min(self.portals["bitrix24"].users),
+            webhook_user_id=api_user_id(self.portals["bitrix24"]),
             webhook_secret=keys.webhook_secret,
             oauth_token=keys.oauth_token,
             member_id=keys.member_id,

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from connector.sandbox.board_words import api_user_id
 from connector.sandbox.clients import MAIL_ZONES, balanced, invent_client
 from connector.sandbox.stage_codes import UNSORTED_NAME
 from connector.sandbox.state import Deal, Note, Portal, Requisites, UnknownEntity
@@ -194,9 +195,12 @@ class Editor:
         return self._known(deal.responsible_id)
 
     def _known(self, user_id: int) -> int:
-        """`user_id` when there is such a user, else the first manager at work."""
+        """`user_id` when a person sits at the board as that user, else the first manager at work.
+
+        The owner of the API's keys does not: his own moves could not be told from those of a program.
+        """
         users = self._portal.users
-        if user_id in users:
+        if user_id in users and user_id != api_user_id(self._portal):
             return user_id
         return min(
             (user.id for user in users.values() if user.is_active and not user.is_admin), default=min(users)

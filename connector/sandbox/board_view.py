@@ -11,6 +11,7 @@ from connector.sandbox.board_index import Index
 from connector.sandbox.board_words import (
     NOTE_TITLES,
     REQUISITE_NAMES,
+    author_name,
     full_name,
     plain,
     short_name,
@@ -235,7 +236,7 @@ class View:
             "kind": "move",
             "title": "Этап" if row.from_stage is not None else "Сделка",
             "text": text,
-            "author": user_name(self.portal, row.by),
+            "author": author_name(self.portal, row.by),
             "files": [],
         }
 
@@ -246,7 +247,7 @@ class View:
             "kind": "invoice" if "invoice_id" in note.params else note.kind,
             "title": str(note.params.get("service") or NOTE_TITLES.get(note.kind, "Запись")),
             "text": self._note_text(note),
-            "author": user_name(self.portal, note.created_by),
+            "author": author_name(self.portal, note.created_by),
             "files": [
                 {
                     "name": file.name,
@@ -281,7 +282,7 @@ class View:
             "text": plain(task.text),
             "description": plain(task.description),
             "responsible": user_name(self.portal, task.responsible_id),
-            "author": user_name(self.portal, task.created_by),
+            "author": author_name(self.portal, task.created_by),
             "due_at": _iso(task.due_at) if task.due_at.year < LAST_YEAR else "",
             "created_at": _iso(task.created_at),
             "is_done": task.is_done,

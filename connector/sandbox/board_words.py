@@ -38,11 +38,27 @@ NOTE_TITLES = {
 
 
 def user_name(portal: Portal, user_id: int) -> str:
-    """«Анна Азарова»; «Робот CRM» for what no person did."""
+    """«Анна Азарова»."""
     if user_id == ROBOT:
-        return "Робот CRM"
+        return "Не назначен"
     user = portal.users.get(user_id)
     return f"{user.name} {user.last_name}".strip() if user else f"Пользователь {user_id}"
+
+
+def author_name(portal: Portal, user_id: int) -> str:
+    """Who did something: a person, the CRM's robot, or a program with the keys of a person.
+
+    Nobody sits at the board as the owner of the keys, so all that is done in that name came through the API.
+    """
+    if user_id == ROBOT:
+        return "Робот CRM"
+    name = user_name(portal, user_id)
+    return f"{name}, через API" if user_id == api_user_id(portal) else name
+
+
+def api_user_id(portal: Portal) -> int:
+    """Whose keys the API's users have."""
+    return min(portal.users, default=ROBOT)
 
 
 def plain(text: str) -> str:

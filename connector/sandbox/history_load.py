@@ -29,12 +29,11 @@ from connector.sandbox.history_tables import DealRow, History
 from connector.sandbox.stage_codes import build_pipelines, code_of, pipeline_of
 from connector.sandbox.state import ROBOT, Deal, HistoryRow, Note, Portal, Task, User
 
-#: Who is in every portal besides the managers: (first name, last name, post, is_admin, e-mail).
-SERVICE_USER = User(1, "Коннектор", "", "connector@example.ru", is_admin=True, post="Служебный пользователь")
-OWNER = User(2, "Ольга", "Огнева", "owner@example.ru", is_admin=True, post="Собственник")
-HEAD_OF_SALES = User(3, "Роман", "Рощин", "rop@example.ru", post="Руководитель отдела продаж")
-MARKETING = User(4, "Мария", "Мятина", "marketing@example.ru", post="Маркетолог")
-STAFF = (SERVICE_USER, OWNER, HEAD_OF_SALES, MARKETING)
+#: Who is in every portal besides the managers. The first one, the owner, has made the keys of the API, as is
+#: usual in a small company: what is written through it is written in her name.
+OWNER = User(1, "Ольга", "Огнева", "owner@example.ru", is_admin=True, post="Собственник")
+HEAD_OF_SALES = User(2, "Роман", "Рощин", "rop@example.ru", is_admin=True, post="Руководитель отдела продаж")
+STAFF = (OWNER, HEAD_OF_SALES)
 
 _INVOICE_STATES = {"issued": "выставлен", "paid": "оплачен", "cancelled": "отменён"}
 _ANSWERED, _NOT_ANSWERED = 4, 6

@@ -87,6 +87,13 @@ def test_a_deal_is_lost_with_a_reason_or_without(
     assert card(client, crm, deal.id)[1]["loss_reason"] == shown
 
 
+def test_a_move_of_the_key_owners_deal_is_still_a_persons(office: Office, client: FlaskClient) -> None:
+    deal = first_deal(office)
+    client.patch(f"/sandbox/api/amocrm/deals/{deal.id}", json={"responsible_id": 1})
+    client.post(f"/sandbox/api/amocrm/deals/{deal.id}/move", json={"stage": "24"})
+    assert office.portals["amocrm"].history[-1].by == 11
+
+
 def test_a_deal_moves_to_another_pipeline(office: Office, client: FlaskClient) -> None:
     deal = first_deal(office)
     client.post(f"/sandbox/api/amocrm/deals/{deal.id}/move", json={"pipeline_id": 2, "stage": "31"})
@@ -200,7 +207,7 @@ def test_what_the_connector_leaves_is_seen_in_the_deal(office: Office, client: F
     found = client.get(f"/sandbox/api/amocrm/deals/{deal.id}").get_json()
     newest = {entry["kind"]: entry for entry in found["timeline"][:2]}
     assert newest["letter"]["text"] == "Договор"
-    assert newest["attachment"]["author"] == "Коннектор"
+    assert newest["attachment"]["author"] == "Ольга Огнева, через API"
     assert newest["attachment"]["text"] == ""
     [chip] = newest["attachment"]["files"]
     assert chip["name"] == "Договор № 1.pdf"
@@ -285,7 +292,7 @@ def test_revision_grows_with_every_change(office: Office, client: FlaskClient) -
 
 
 def test_notices_are_shown_without_markup(office: Office, client: FlaskClient) -> None:
-    office.portals["bitrix24"].add_notice(2, "[b]План[/b]: 71 %[br][url=https://example.test/r]Отчёт[/url]")
+    office.portals["bitrix24"].add_notice(1, "[b]План[/b]: 71 %[br][url=https://example.test/r]Отчёт[/url]")
     [notice] = client.get("/sandbox/api/bitrix24/notices").get_json()
     assert notice["user"] == "Ольга Огнева"
     assert notice["text"] == "План: 71 %\nОтчёт https://example.test/r"

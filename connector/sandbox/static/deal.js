@@ -162,7 +162,7 @@ export class DealPanel {
         h("p", { class: "task__text" }, linked(task.text)),
         task.description ? h("p", { class: "entry__text" }, linked(task.description)) : null,
         task.result ? h("p", { class: "entry__text" }, task.result) : null,
-        h("p", { class: "entry__meta" }, `${task.due_at ? `${task.is_done ? "Срок был" : "Срок"}: ${when(task.due_at)}` : "Без срока"} · ${task.responsible}${task.author && task.author !== task.responsible ? `, поставил ${task.author}` : ""}`)));
+        h("p", { class: "entry__meta" }, `${task.due_at ? `${task.is_done ? "Срок был" : "Срок"}: ${when(task.due_at)}` : "Без срока"} · ${task.responsible}${task.author && task.author !== task.responsible ? `, от: ${task.author}` : ""}`)));
     return h("section", { class: "block" },
       h("h3", {}, "Задачи", h("span", { class: "count" }, String(open.length))),
       open.length ? open.map(one) : h("p", { class: "muted" }, "Открытых задач нет."),
