@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from connector.domain import Outcome, Period, Stage
 from connector.figures.stats import NONE, natural
@@ -201,11 +201,17 @@ class Facts:
         """
         before = stage_changes.c.at < self.as_of
         if of is None:
-            yield from self._histories(before)
+            kept = and_(
+                deals.c.account == stage_changes.c.account,
+                deals.c.deal_id == stage_changes.c.deal_id,
+                self._existed,
+                deals.c.is_deleted.is_(False),
+            )
+            yield from _histories(self.conn, _MOVES.join_from(stage_changes, deals, kept).where(before))
             return
-        ids = [deal.id for deal in of]
-        for start in range(0, len(ids), CHUNK):
-            yield from self._histories(before, deals.c.deal_id.in_(ids[start : start + CHUNK]))
+        # These deals were found kept before: without the join, every planner goes by the index of deals.
+        for ids in _chunks([deal.id for deal in of]):
+            yield from _histories(self.conn, self._moves_of(ids).where(before))
 
     # How it is read -----------------------------------------------------------------------------------------
 
@@ -261,12 +267,14 @@ class Facts:
         later = select(stage_changes.c.deal_id).where(
             stage_changes.c.account == self.account, stage_changes.c.at >= self.as_of
         )
-        moved = deals.c.deal_id.in_(later)
-        histories = dict(self._histories(moved))
-        if not histories:
-            return {}
+        moved = list(self.conn.execute(later.distinct()).scalars())
         self.__dict__["_rewound"] = {}  # what follows loads the deals as they are now
-        return {deal.id: self._rewind(deal, histories[deal.id]) for deal in self._load(moved)}
+        rewound = {}
+        for ids in _chunks(moved):
+            histories = dict(_histories(self.conn, self._moves_of(ids)))
+            for deal in self._load(deals.c.deal_id.in_(ids)):
+                rewound[deal.id] = self._rewind(deal, histories[deal.id])
+        return rewound
 
     def _rewind(self, deal: DealFact, moves: Sequence[Move]) -> DealFact:
         before = [move for move in moves if move.at < self.as_of]
@@ -283,26 +291,30 @@ class Facts:
             closed_at=None if outcome is Outcome.OPEN else closed_at,
         )
 
-    def _histories(self, *conditions: ColumnElement[bool]) -> Iterator[tuple[str, list[Move]]]:
-        same_deal = and_(
-            deals.c.account == stage_changes.c.account, deals.c.deal_id == stage_changes.c.deal_id
-        )
-        statement = (
-            select(
-                stage_changes.c.deal_id,
-                stage_changes.c.at,
-                stage_changes.c.event_id,
-                stage_changes.c.from_pipeline_id,
-                stage_changes.c.from_stage_id,
-                stage_changes.c.to_pipeline_id,
-                stage_changes.c.to_stage_id,
-            )
-            .join_from(stage_changes, deals, same_deal)
-            .where(self._existed, deals.c.is_deleted.is_(False), *conditions)
-            .order_by(stage_changes.c.deal_id, stage_changes.c.at)
-        )
-        for deal_id, rows in groupby(self.conn.execute(statement), key=lambda row: row.deal_id):
-            yield deal_id, list(_moves(rows))
+    def _moves_of(self, ids: Sequence[str]) -> Select[Any]:
+        return _MOVES.where(stage_changes.c.account == self.account, stage_changes.c.deal_id.in_(ids))
+
+
+_MOVES = select(
+    stage_changes.c.deal_id,
+    stage_changes.c.at,
+    stage_changes.c.event_id,
+    stage_changes.c.from_pipeline_id,
+    stage_changes.c.from_stage_id,
+    stage_changes.c.to_pipeline_id,
+    stage_changes.c.to_stage_id,
+)
+
+
+def _histories(conn: Connection, statement: Select[Any]) -> Iterator[tuple[str, list[Move]]]:
+    rows = conn.execute(statement.order_by(stage_changes.c.deal_id, stage_changes.c.at))
+    for deal_id, of_deal in groupby(rows, key=lambda row: row.deal_id):
+        yield deal_id, list(_moves(of_deal))
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]
 
 
 def _moves(rows: Iterable[Any]) -> Iterator[Move]:
