@@ -344,6 +344,25 @@ def test_links_are_written_with_is_main_and_read_with_main_contact(office: Offic
     assert office.portal.deals[1].contact_ids == [1]
 
 
+def test_author_of_an_imported_contact_does_not_change_with_its_first_update(office: Office) -> None:
+    office.amo.world.authors.clear()
+    before = office.read("/api/v4/contacts/1")
+    office.patch("/api/v4/contacts/1", {"last_name": "Другой"})
+    after = office.read("/api/v4/contacts/1")
+    assert (before["created_by"], after["created_by"], after["updated_by"]) == (MANAGER, MANAGER, ADMIN)
+
+
+def test_first_linked_contact_is_the_main_one(office: Office) -> None:
+    office.post("/api/v4/leads", [{"name": "без людей"}])
+    answer = office.post("/api/v4/leads/2/link", [{"to_entity_id": 1, "to_entity_type": "contacts"}])
+    assert answer.get_json(force=True)["_embedded"]["links"][0]["metadata"] == {"main_contact": True}
+
+
+def test_answers_carry_a_request_id_of_their_own(office: Office) -> None:
+    first, second = (office.get("/api/v4/account").headers["X-Request-Id"] for _ in range(2))
+    assert first != second
+
+
 def test_linked_element_becomes_a_product_row_and_follows_its_price(office: Office) -> None:
     fields = [{"field_code": "PRICE", "values": [{"value": "700.50"}]}]
     path = "/api/v4/catalogs/4521/elements"

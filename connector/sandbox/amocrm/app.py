@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -144,6 +145,7 @@ class AmoCrm:
             reply = Reply(failure.status, failure.body.encode(), failure.content_type)
         response = Response(reply.body, reply.status, content_type=reply.content_type)
         response.headers.extend(reply.headers)
+        response.headers["X-Request-Id"] = str(uuid4())
         if reply.status == 204 or (reply.status == 202 and not reply.body):
             del response.headers["Content-Type"]
         return response

@@ -107,18 +107,19 @@ def change(world: World, call: Call, entity_id: int | None = None, *, collection
         for _, item in batch:
             owner = entity_id if entity_id is not None else item["entity_id"]
             (_unlink if unlink else _link)(world, call, collection, owner, item)
-            done.append(_answer(collection, owner, item))
+            done.append(_answer(world, collection, owner, item))
     if unlink:
         return no_content()
     path = call.path.removesuffix("/link") + "/links"
     return whole_reply(world.base_url, path, "links", done)
 
 
-def _answer(collection: str, owner: int, item: dict[str, Any]) -> dict[str, Any]:
+def _answer(world: World, collection: str, owner: int, item: dict[str, Any]) -> dict[str, Any]:
     data = item.get("metadata")
     data = dict(data) if isinstance(data, dict) else None
     if item["to_entity_type"] == "contacts":
-        data = {"main_contact": bool((data or {}).get("is_main"))}
+        linked = world.portal.deals[owner].contact_ids if collection == "leads" else []
+        data = {"main_contact": linked[:1] == [item["to_entity_id"]]}
     return {
         "entity_id": owner,
         "entity_type": collection,

@@ -114,7 +114,11 @@ class World:
 
     def _remember_author(self, change: Change) -> None:
         key = (change.entity, change.entity_id)
-        made_by = self.authors.get(key, (change.by if change.action == "add" else 0, 0))[0]
+        known = self.authors.get(key)
+        if known is not None:
+            made_by = known[0]
+        else:
+            made_by = change.by if change.action == "add" else getattr(change.before, "responsible_id", 0)
         self.authors[key] = (made_by, change.by)
 
     def tag(self, entity: str, name: str, color: str | None = None) -> Tag:
