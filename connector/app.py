@@ -235,7 +235,7 @@ class App:
             "report": self.reporting.handle,
             "directory": lambda job: self.directories.refresh(job.account),
             "reconcile": lambda job: self._discard(self.reconcile.run(job.account)),
-            "recheck_held": lambda job: self.effects.recheck_held(job.account),
+            "recheck_held": lambda job: self._discard(self.effects.recheck_held(job.account)),
         }
 
     @staticmethod

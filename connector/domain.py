@@ -243,5 +243,5 @@ class Period:
             raise ValueError(f"period ends before it starts: {self.start}..{self.end}")
 
 
-#: Tag of the deal that carries the connector's own reports; such a deal counts in no figure and starts no rule.
+#: Tag of the deal that carries the connector's own reports: it counts in no figure and starts no rule.
 SERVICE_TAG = "connector-service"

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from connector.actions.base import Tools
 from connector.actions.table import ACTIONS, INTERNAL_ACTIONS
 from connector.clock import Clock
-from connector.errors import ConnectorError, HeldError, MissingField
+from connector.errors import ConnectorError, HeldError
 from connector.store import outbox
 from connector.store.database import Database
 from connector.store.jobs import Job, JobQueue
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 #: When a task about missing data or a failure is due. The deal waits for it, so: today.
 ASK_DUE = timedelta(hours=2)
+
+#: Held effects tried again in one go; each costs a reading of its deal.
+RECHECKED = 50
 
 
 class Effects:
@@ -98,24 +101,38 @@ class Effects:
             self._enqueue(conn, effect)
         return True
 
+    def recheck_held(self, account: str) -> int:
+        """Try held effects again without a signal from the CRM; how many. Some changes raise no event at all.
+
+        Those that waited longest since their last try come first.
+        """
+        with self._db.begin() as conn:
+            waiting = sorted(
+                outbox.with_status(conn, "held", account, limit=1000), key=lambda e: e.updated_at
+            )
+            for effect in waiting[:RECHECKED]:
+                outbox.put_back(conn, effect.id, self._clock.now())
+                self._enqueue(conn, effect)
+        return len(waiting[:RECHECKED])
+
     def _hold(self, effect: Effect, error: HeldError) -> None:
         now = self._clock.now()
         with self._db.begin() as conn:
-            ask_key = self._ask(conn, effect, error.missing) if error.missing else None
+            ask_key = self._ask(conn, effect, error) if error.missing else None
             outbox.hold(conn, effect.id, error.reason, error.missing, ask_key, now)
             self._close_answered_asks(conn, effect)
 
-    def _ask(self, conn: Connection, effect: Effect, missing: tuple[MissingField, ...]) -> str:
+    def _ask(self, conn: Connection, effect: Effect, error: HeldError) -> str:
         """One task for one set of missing data of a deal, however many effects wait for it; its key."""
-        stem = f"ask:{effect.deal_id}:{_digest(sorted(field.name for field in missing))}"
+        stem = f"ask:{effect.deal_id}:{_digest(sorted(field.name for field in error.missing))}"
         asked = outbox.with_key_prefix(conn, effect.account, f"{stem}:")
         closed = {e.params["ask_key"] for e in outbox.with_key_prefix(conn, effect.account, f"close:{stem}:")}
         still_open = [ask.key for ask in asked if ask.key not in closed]
         if still_open:
             return still_open[-1]
         key = f"{stem}:{len(asked) + 1}"
-        fields = "\n".join(f"• {field.name}: {field.where}" for field in missing)
-        text = f"Не хватает данных: {describe(effect)}.\n{fields}\nЗаполните, и всё уйдёт само."
+        fields = "\n".join(f"• {field.where}" for field in error.missing)
+        text = f"Заполните данные: без них не уйдёт {error.what or describe(effect)}\n{fields}\nДальше всё уйдёт само."
         self._add_task(conn, effect, key, "ask", text)
         return key
 

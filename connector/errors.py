@@ -94,11 +94,15 @@ class MissingField:
 
 
 class HeldError(ConnectorError):
-    """A document or message waits for data; it goes by itself once the fields are filled."""
+    """A document or message waits for data; it goes by itself once the fields are filled.
 
-    def __init__(self, reason: str, missing: Sequence[MissingField] = ()) -> None:
+    `what`: how people call what waits («Договор поставки»), in the nominative.
+    """
+
+    def __init__(self, reason: str, missing: Sequence[MissingField] = (), what: str = "") -> None:
         self.reason = reason
         self.missing = tuple(missing)
+        self.what = what
         super().__init__(reason)
 
 

@@ -96,7 +96,7 @@ def _recipient(to: str, card: DealCard, tools: Tools) -> str:
     address = next((email.strip() for email in emails if email.strip()), "")
     if not address:
         missing = _NO_ADDRESS.get(to, MissingField(f"{to}.email", f"правила, раздел people, {to}"))
-        raise HeldError("некуда отправить письмо", [missing])
+        raise HeldError("некуда отправить письмо", [missing], what="письмо")
     return address
 
 

@@ -42,6 +42,11 @@ def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blue
         log.warning("hook refused: %s", reason, extra={"action": "hook_refused", "account": account})
         return Response(status=status)
 
+    def is_foreign(account: str, sender_id: str) -> bool:
+        with db.read() as conn:
+            row = facts.account_row(conn, account)
+        return row is not None and row.crm_account_id not in ("", sender_id) and sender_id != ""
+
     @bp.post("/hooks/<crm>/<account>/<secret>")
     def receive(crm: str, account: str, secret: str) -> Response:
         config_row = known.get((crm, account))
@@ -56,11 +61,10 @@ def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blue
         except BadWebhook as error:
             log.warning("not a CRM's body: %s", error, extra={"action": "hook_bad", "account": account})
             return refuse(400, account, "not a CRM's body")
-        if config_row.application_token and not _equal(delivery.token, config_row.application_token):
-            return refuse(403, account, "wrong application_token")
-        with db.read() as conn:
-            row = facts.account_row(conn, account)
-        if row and row.crm_account_id and delivery.account_id not in ("", row.crm_account_id):
+        if config_row.application_token:
+            if not _equal(delivery.token, config_row.application_token):
+                return refuse(403, account, "wrong application_token")
+        elif is_foreign(account, delivery.account_id):
             return refuse(403, account, "another CRM account")
         intake.receive(account, delivery.events, delivery.payload)
         return Response(status=200)

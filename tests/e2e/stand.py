@@ -41,7 +41,7 @@ HOOK_SECRET = "0123456789abcdefghij"
 T = TypeVar("T")
 
 #: Long enough for a busy machine; a passing test never waits for it.
-PATIENCE_S = 60.0
+PATIENCE_S = 25.0
 
 
 class NoLimit:
@@ -138,7 +138,7 @@ class Stand:
         by = self.manager_id
         requisites = Requisites(
             id=self.portal.new_id("requisites", 900_000),
-            full_name="Общество с ограниченной ответственностью «Ромашка»",
+            full_name=company,
             inn=company_inn(12345) if inn is None else inn,
             kpp=kpp(),
             ogrn=ogrn(12345, 2015),
@@ -224,6 +224,10 @@ class Stand:
 
     def tasks(self, deal_id: int) -> list[Task]:
         return [t for t in list(self.portal.tasks.values()) if t.entity == "deal" and t.entity_id == deal_id]
+
+    def task_texts(self, deal_id: int) -> list[str]:
+        """What the manager reads; Bitrix24 keeps the first line as the title and the rest below it."""
+        return [f"{task.text}\n{task.description}" for task in self.tasks(deal_id)]
 
     def letters(self, to: str) -> list[dict[str, object]]:
         found: list[dict[str, object]] = requests.get(self.sandbox.mailbox.inbox_url, timeout=10).json()

@@ -17,7 +17,7 @@ from connector.crm.amocrm.files import FileStore
 from connector.crm.amocrm.history import WITH, History
 from connector.crm.amocrm.subscription import subscribe
 from connector.crm.amocrm.timeline import Timeline
-from connector.crm.amocrm.wire import Wire, elements, loss_reason, pipeline, product_row, user
+from connector.crm.amocrm.wire import Wire, elements, loss_reason, pipeline, product_row, user, with_kopecks
 from connector.crm.base import Subscription
 from connector.crm.http import RateLimiter
 from connector.crm.requisites import from_fields, merged
@@ -115,7 +115,8 @@ class AmoCrmClient:
         if company is not None:
             others = [from_fields(deal.fields), *(from_fields(contact.fields) for contact in contacts[:1])]
             company = replace(company, requisites=merged(company.requisites, *others))
-        return DealCard(deal, tuple(contacts), company, tuple(self._rows(links)))
+        rows = tuple(self._rows(links))
+        return DealCard(with_kopecks(deal, rows), tuple(contacts), company, rows)
 
     def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
         return self._history().deals(updated_since)

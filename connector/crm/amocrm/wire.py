@@ -6,10 +6,10 @@ Source: amoCRM developers' docs, pages «Сделки», «Контакты», �
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from connector.crm.requisites import from_fields, merged
@@ -312,3 +312,16 @@ def _moment(item: Wild, name: str) -> datetime | None:
         return part.unix() if part is not None else None
     except Malformed:
         return None
+
+
+def with_kopecks(deal: Deal, rows: Sequence[ProductRow]) -> Deal:
+    """The deal with the exact sum of its products, where its budget is that sum in whole rubles.
+
+    `price` is an integer in accounts without minor units, so kopecks live in the products alone.
+    Source: amoCRM API v4, page «Сделки».
+    """
+    total = sum((row.price * row.quantity for row in rows), Decimal(0))
+    whole = deal.amount is not None and deal.amount == deal.amount.to_integral_value()
+    if not rows or deal.amount is None or not whole or abs(total - deal.amount) >= 1:
+        return deal
+    return replace(deal, amount=total.quantize(Decimal("0.01"), ROUND_HALF_UP))
