@@ -102,12 +102,17 @@ def _limit(url: str, log: str, now: str, number: str) -> None:
         tell("wait", wait // timedelta(microseconds=1))
 
 
-def _cron(url: str, log: str, start: str, epoch: str, skew_s: str) -> None:
+def _cron(url: str, log: str, start: str, skew_s: str) -> None:
     tell = _teller(log)
     db = Database(url)
     queue = JobQueue(db, SystemClock())
+    tell("up", os.getpid())
+    epoch_file = Path(log).with_suffix(".epoch")
+    while not epoch_file.exists():
+        time.sleep(0.01)
+    epoch = epoch_file.stat().st_mtime
     while True:
-        elapsed = timedelta(seconds=(time.time() - float(epoch)) * CRON_SPEED + float(skew_s))
+        elapsed = timedelta(seconds=(time.time() - epoch) * CRON_SPEED + float(skew_s))
         number = schedules.tick(db, queue, datetime.fromisoformat(start) + elapsed)
         if number:
             tell("slots", os.getpid(), number)
