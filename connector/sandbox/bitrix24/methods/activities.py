@@ -30,15 +30,11 @@ MEETING, CALL_TYPE, TASK_TYPE, EMAIL, PROVIDER = 1, 2, 3, 4, 6
 OUTGOING = 2
 
 #: `Task.kind` of a to-do, so that `tasks.task.list` leaves it out.
-TODO_KIND: Final = 100
+ACTIVITY_KIND: Final = 100
 
 _NOTE_KINDS: Final = {MEETING: "meeting", CALL_TYPE: "call", EMAIL: "mail"}
-_PROVIDERS: Final = {
-    MEETING: ("CRM_MEETING", "MEETING"),
-    CALL_TYPE: ("CRM_CALL", "CALL"),
-    EMAIL: ("CRM_EMAIL", "EMAIL"),
-    PROVIDER: ("CRM_TODO", "TODO"),
-}
+#: Providers by type: «todo» is `CRM_` and this in capitals.
+_PROVIDERS: Final = {MEETING: "meeting", CALL_TYPE: "call", EMAIL: "email", PROVIDER: "todo"}
 _INTEGERS: Final = frozenset(
     {"ID", "OWNER_ID", "OWNER_TYPE_ID", "TYPE_ID", "RESPONSIBLE_ID", "DIRECTION", "STATUS"}
 )
@@ -56,14 +52,14 @@ def _store(call: Call, values: dict[str, Any], mirror: Task | Note) -> int:
     """Keep the activity and its mirror in the shared portal; tell the handlers."""
     site, now = call.site, call.site.now()
     type_id = values["TYPE_ID"]
-    provider_id, provider_type = _PROVIDERS.get(type_id, ("", ""))
+    provider = _PROVIDERS.get(type_id, "").upper()
     is_task = isinstance(mirror, Task)
     entity: EntityType = "task" if is_task else "note"
     kept = site.portal.add(entity, mirror, by=call.user_id)
     activity: dict[str, Any] = {
         "ID": site.portal.new_id("activity"),
-        "PROVIDER_ID": provider_id,
-        "PROVIDER_TYPE_ID": provider_type,
+        "PROVIDER_ID": f"CRM_{provider}" if provider else "",
+        "PROVIDER_TYPE_ID": provider,
         "SUBJECT": "",
         "DESCRIPTION": "",
         "DESCRIPTION_TYPE": 1,
@@ -152,7 +148,9 @@ def todo_add(call: Call) -> dict[str, int]:
     now = call.site.now()
     entity = _ENTITY_TYPES.get(owner_type)
     text = title or description or "Дело"
-    mirror = Task(0, text, responsible, deadline, entity, owner_id, call.user_id, now, now, kind=TODO_KIND)
+    mirror = Task(
+        0, text, responsible, deadline, entity, owner_id, call.user_id, now, now, kind=ACTIVITY_KIND
+    )
     mirror.description = description
     values = {
         "OWNER_TYPE_ID": owner_type,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
 from connector.sandbox.bitrix24.filters import Column, Columns
-from connector.sandbox.bitrix24.methods.activities import TODO_KIND
+from connector.sandbox.bitrix24.methods.activities import ACTIVITY_KIND
 from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.wire import RestError, missing_parameter, moment, parse_int, parse_moment
@@ -48,7 +48,7 @@ def _task(call: Call) -> Task | None:
     if number is None:
         raise missing_parameter("taskId")
     task = call.site.portal.tasks.get(parse_int(number) or 0)
-    return None if task is None or task.kind == TODO_KIND else task
+    return None if task is None or task.kind == ACTIVITY_KIND else task
 
 
 def _must_have(call: Call) -> Task:
@@ -117,7 +117,7 @@ def task_get(call: Call) -> dict[str, Any]:
 @TABLE.add("tasks.task.list", scope="task")
 def task_list(call: Call) -> Page:
     with call.site.portal.lock:
-        rows = [task for _, task in sorted(call.site.portal.tasks.items()) if task.kind != TODO_KIND]
+        rows = [task for _, task in sorted(call.site.portal.tasks.items()) if task.kind != ACTIVITY_KIND]
     names = set(selected(call))
     columns = Columns(lambda name: _column(call.site, name.upper()), strict=False, zone=call.site.zone)
     return page_of(
