@@ -207,12 +207,7 @@ class Reporting:
         mark = run.deliveries.get(address.key, {})
         if mark.get("status") == "sent":
             return None
-        now = self._clock.now()
-        mark = {
-            "status": "sending",
-            "since": mark.get("since", now.isoformat()),
-            "attempts": mark.get("attempts", 0) + 1,
-        }
+        mark = {"status": "sending", "attempts": mark.get("attempts", 0) + 1}
         self._mark(run, address, mark)
         try:
             sent_id = self._send(run, address, content, mark)
@@ -231,7 +226,8 @@ class Reporting:
                 content.text,
                 to_user_id=address.to,
                 may_exist=mark["attempts"] != 1,
-                since=datetime.fromisoformat(str(mark["since"])),
+                # What is older is no trace of this slot's run; CRMs round to whole seconds.
+                since=run.key.slot.replace(microsecond=0),
             )
         key = f"report:{run.key.report}:{run.key.slot.isoformat()}:{address.to}"
         letter = Letter(

@@ -174,8 +174,15 @@ def test_a_failing_crm_does_not_stop_the_mail_and_is_tried_again(office: Office)
     office.clock.sleep(timedelta(minutes=5))
     office.run()
     assert (len(office.crm.posts), len(office.mail.letters), office.row().status) == (1, 1, "sent")
-    # The second call looks for the trace of the first, from the moment of the first.
+    # The second call looks for the trace of the first.
     assert [(call["may_exist"], call["since"]) for call in office.crm.calls] == [(False, SLOT), (True, SLOT)]
+
+
+def test_a_trace_is_looked_for_from_the_whole_second_on(office: Office) -> None:
+    slot = SLOT + timedelta(microseconds=900_000)
+    office.clock.move_to(slot)
+    office.run(slot)
+    assert office.crm.calls[0]["since"] == SLOT
 
 
 def test_a_refused_letter_does_not_stop_the_crm_and_is_no_success(office: Office) -> None:

@@ -35,7 +35,7 @@ class RunKey:
 
 @dataclass(slots=True)
 class Run:
-    """A claimed run. `deliveries`: key -> {status: sending | sent | failed, since, attempts, id, error}."""
+    """A claimed run. `deliveries`: key -> {status: sending | sent | failed, attempts, id, error}."""
 
     key: RunKey
     token: str
