@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import DictLoader, TemplateError, TemplateSyntaxError
+from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
 
 from connector.documents import clauses, payment_qr
 from connector.documents.docx import render_docx
-from connector.documents.environment import TemplateEnvironment, collect_missing, wrap
+from connector.documents.environment import TemplateEnvironment, collect_missing, loader, wrap
 from connector.documents.kit import Kit
 from connector.documents.places import FAULTS
 from connector.errors import RenderError
@@ -26,7 +27,7 @@ class Composer:
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
-        self._environment = TemplateEnvironment(DictLoader(kit.sources("documents")))
+        self._environment = TemplateEnvironment(loader(kit.sources("documents")))
 
     def missing(self, kind: str, context: Mapping[str, Any]) -> list[str]:
         """Names that the document would miss, in the order of use, in any of its formats."""
@@ -83,8 +84,11 @@ class Composer:
             return self._environment.get_template(name).render(names)
         except TemplateSyntaxError as error:
             raise RenderError(f"documents/{error.name or name}", str(error.message), error.lineno) from None
+        except TemplateNotFound as error:
+            raise RenderError(f"documents/{name}", f"нет шаблона «{error.name}»") from None
         except (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            raise RenderError(f"documents/{name}", str(error), _line(error, name)) from None
+            file, line = _place(error, name)
+            raise RenderError(f"documents/{file}", str(error), line) from None
 
     def _docx(self, kind: str, names: dict[str, Any]) -> bytes:
         name = f"documents/{kind}.docx"
@@ -96,11 +100,13 @@ def _payment_picture(context: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]
     return {"asset:qr.png": (payment_qr.png(text.encode()), "image/png")} if text else {}
 
 
-def _line(error: BaseException, name: str) -> int | None:
-    """The line of the template in which a filter or an operation failed."""
-    traceback, line = error.__traceback__, None
+def _place(error: BaseException, name: str) -> tuple[str, int | None]:
+    """The template and the line in which a filter or an operation failed; `name` when it is not known."""
+    traceback: TracebackType | None = error.__traceback__
+    place: tuple[str, int | None] = (name, None)
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == name:
-            line = traceback.tb_lineno
+        file = traceback.tb_frame.f_code.co_filename
+        if file.endswith(".html"):
+            place = (file, traceback.tb_lineno)
         traceback = traceback.tb_next
-    return line
+    return place

@@ -19,7 +19,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from jinja2 import BaseLoader, Undefined, UndefinedError
+from jinja2 import BaseLoader, FunctionLoader, Undefined, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -154,6 +154,11 @@ class Absent(Undefined):
     __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _absent_again  # type: ignore[assignment]
     __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __pos__ = _absent_again  # type: ignore[assignment]
     __int__ = __float__ = __complex__ = __len__  # type: ignore[assignment]
+
+
+def loader(sources: Mapping[str, str]) -> BaseLoader:
+    """Templates from memory that keep their names, so that an error can tell its place."""
+    return FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None)
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):

@@ -98,9 +98,10 @@ def _as_text(tokens: Sequence[Token]) -> str:
     """The letter without markup: list items get a dash or a number, a link is followed by its address."""
     blocks: list[str] = []
     lists: list[int | None] = []
-    prefix, gap = "", "\n\n"
+    prefix, is_first_item = "", False
     for token in tokens:
         if token.type in ("bullet_list_open", "ordered_list_open"):
+            is_first_item = not lists
             lists.append(int(token.attrGet("start") or 1) if token.type[0] == "o" else None)
         elif token.type in ("bullet_list_close", "ordered_list_close"):
             lists.pop()
@@ -111,16 +112,12 @@ def _as_text(tokens: Sequence[Token]) -> str:
                 lists[-1] = number + 1
         elif token.type in ("inline", "fence", "code_block"):
             text = _inline_text(token) if token.type == "inline" else token.content.rstrip("\n")
-            gap = "\n" if lists and blocks and (len(blocks) > 1 and _is_item(blocks[-1])) else "\n\n"
-            blocks.append((gap if blocks else "") + prefix + text)
-            prefix = ""
+            gap = "\n" if lists and not is_first_item else "\n\n"
+            blocks.append(gap + prefix + text)
+            prefix, is_first_item = "", False
         elif token.type == "hr":
             blocks.append("\n\n—")
     return "".join(blocks).strip() + "\n"
-
-
-def _is_item(block: str) -> bool:
-    return re.match(r"\s*(?:— |\d+\. )", block) is not None
 
 
 def _inline_text(token: Token) -> str:

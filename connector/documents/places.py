@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from connector.errors import HeldError, MissingField, RenderError
+from connector.errors import ConnectorError, HeldError, MissingField, RenderError
 
 #: The key of a context under which wrong data are named: {name: where, with the reason}.
 FAULTS = "_ошибки"
@@ -59,59 +59,57 @@ PLACES: Mapping[str, str] = {
     "документ.номер": "присваивается при выпуске документа",
     "оплата.qr": "templates/documents/company.yml → банковские реквизиты",
 }
+#: How the filter «родительный» names a text that it does not decline with certainty.
+GENITIVE = "родительный падеж: "
+_OF_SUMS = ("итого", "товары", "оплата")
+_SUM_FAULT = re.compile(r"итого|товары|сделка\.сумма")
 _FIELDS = {"сделка": "Сделка", "контакт": "Сделка → Контакт", "клиент": "Сделка → Компания"}
 
 
-def where(name: str, context: Mapping[str, Any]) -> str | None:
-    """The place for a missing name, with the reason when the datum is there but wrong; None for a slip."""
-    faults = context.get(FAULTS, {})
+def missing_fields(name: str, context: Mapping[str, Any]) -> list[MissingField]:
+    """What a person has to fill in for a missing name, with the reason where a datum is there but wrong.
+
+    An empty list means that no datum can help: the name is a slip of the template.
+    """
+    faults: Mapping[str, str] = context.get(FAULTS, {})
+    section, _, field = name.partition(".")
     if name in faults:
-        return str(faults[name])
-    if name.startswith("родительный падеж: "):
-        text = name.partition(": ")[2]
-        return f"templates/documents/company.yml → родительный → «{text}»"
-    owner, _, field = name.partition(".поля.")
-    if field and owner in _FIELDS:
-        return f"{_FIELDS[owner]} → поле «{field}»"
-    if name.startswith("продавец."):
-        return f"templates/documents/company.yml → {name.partition('.')[2]}"
-    section = name.partition(".")[0]
-    if section in ("итого", "оплата", "товары") and section not in context:
-        return _first_fault(faults) or PLACES.get(section)
+        return [MissingField(name, faults[name])]
+    if section in _OF_SUMS and section not in context:
+        # The sums exist together or not at all: tell everything that is wrong with them.
+        wrong = [MissingField(key, place) for key, place in faults.items() if _SUM_FAULT.match(key)]
+        return wrong or _field(name, PLACES.get(section))
+    if section in PLACES and section not in context:
+        return _field(section, PLACES[section])
+    owner, _, own_field = name.partition(".поля.")
+    if own_field and owner in _FIELDS:
+        return _field(name, f"{_FIELDS[owner]} → поле «{own_field}»")
+    if section == "продавец" and field:
+        return _field(name, f"templates/documents/company.yml → {field}")
     if section == "документы":
-        return "документ ещё не выпущен: поставьте его раньше письма в том же правиле"
-    if name in PLACES:
-        return PLACES[name]
-    if section in ("контакт", "клиент", "менеджер") and section not in context:
-        return PLACES[section]
-    return None
+        return _field(name, "документ ещё не выпущен: поставьте его раньше письма в том же правиле")
+    if name.startswith(GENITIVE):
+        return _field(
+            name, f"templates/documents/company.yml → родительный → «{name.removeprefix(GENITIVE)}»"
+        )
+    return _field(name, PLACES.get(name))
 
 
-def held(what: str, template: str, names: Iterable[str], context: Mapping[str, Any]) -> Exception:
+def held(what: str, template: str, names: Iterable[str], context: Mapping[str, Any]) -> ConnectorError:
     """The error for what a render missed: HeldError for data, RenderError for a slip of the template."""
-    missing, seen = [], set()
+    missing: dict[str, MissingField] = {}
     for name in names:
-        place = where(name, context)
-        if place is None:
+        fields = missing_fields(name, context)
+        if not fields:
             return RenderError(template, _unknown(name, context))
-        if place not in seen:
-            seen.add(place)
-            missing.append(MissingField(name, place))
-    # One wrong sum hides the others: tell all that is known to be wrong with the rows.
-    if any(field.name.partition(".")[0] in ("итого", "товары", "оплата") for field in missing):
-        for name, place in context.get(FAULTS, {}).items():
-            if (
-                name.partition(".")[0].partition("[")[0] in ("итого", "товары", "сделка")
-                and place not in seen
-            ):
-                seen.add(place)
-                missing.append(MissingField(name, place))
-    return HeldError(f"{what}: не хватает данных ({', '.join(field.name for field in missing)})", missing)
+        for field in fields:
+            missing.setdefault(field.where, field)
+    listed = ", ".join(field.name for field in missing.values())
+    return HeldError(f"{what}: не хватает данных ({listed})", tuple(missing.values()), what)
 
 
-def _first_fault(faults: Mapping[str, str]) -> str | None:
-    sums = [place for name, place in faults.items() if re.match(r"итого|товары|сделка", name)]
-    return sums[0] if sums else None
+def _field(name: str, place: str | None) -> list[MissingField]:
+    return [MissingField(name, place)] if place else []
 
 
 def _unknown(name: str, context: Mapping[str, Any]) -> str:

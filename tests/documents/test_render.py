@@ -1,0 +1,306 @@
+"""Render processes: nothing is fetched, limits hold, a dead process is replaced, no secret is handed on."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import socketserver
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from connector.documents.clean import clean
+from connector.documents.kit import Kit
+from connector.documents.payment_qr import parse
+from connector.documents.render import Limits, RenderPool
+from connector.domain import DealCard
+from connector.errors import ConfigError, HeldError, RenderError
+from tests.documents.reading import docx_text, pdf_text, squeezed
+from tests.documents.samples import CARD, COMPANY, CONTACT, DEAL, REQUISITES, ROWS, build, kit
+
+KINDS = ("proposal", "contract", "invoice", "act")
+SECRET_TEXT = "ne-dlya-chuzhih-glaz"
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[bytes]]]:
+    """An address, and all that was ever asked of it."""
+    heard: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            heard.append(self.request.recv(200))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+        server.shutdown()
+
+
+def payloads(url: str, file: Path) -> list[str]:
+    """Markup that makes a careless renderer open an address or a file of the server."""
+    path = file.as_uri()
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{url}/svg"/><image href="{path}"/></svg>'
+    return [
+        f'<img src="{url}/img"><img src="{path}"><img src="{file}">',
+        f'<link rel="stylesheet" href="{url}/css"><link rel="stylesheet" href="{path}">',
+        f'<link rel="attachment" href="{path}"><link rel="attachment" href="{url}/attachment">',
+        f'<a rel="attachment" href="{path}">x</a>',
+        f"<style>@import url({url}/import); @import '{path}'; p {{ background: url({url}/p) }}</style>",
+        f"<style>@font-face {{ font-family: x; src: url({url}/font) }} body {{ font-family: x }}</style>",
+        f"<style>@page {{ background: url({url}/page); @top-left {{ content: url({path}) }} }}</style>",
+        f'<object data="{url}/object"></object><embed src="{url}/embed"><iframe src="{url}/iframe"></iframe>',
+        f'<base href="{url}/"><img src="relative.png">',
+        f'<p style="background-image: url({url}/style); list-style: url({path})">x</p>',
+        svg,
+        f'<img src="data:image/svg+xml;utf8,{svg.replace("#", "%23")}">',
+        f'<script src="{url}/script">fetch("{url}/js")</script>',
+        f'<meta http-equiv="refresh" content="0; {url}/refresh"><video src="{url}/v" poster="{url}/w">',
+        f'<img src="asset:../../{file.name}"><img src="asset:/{file}"><img src="font:../x">',
+        f'<img srcset="{url}/srcset 2x"><input type="image" src="{url}/input">',
+        "{{ 7*7 }}{% include 'x' %}</w:t></w:r><w:r><w:t>внедрение",
+        "\u202eеинетав\x00\ud800\ufffe",
+    ]
+
+
+def poisoned(text: str) -> DealCard:
+    """The deal with `text` in every field that a person or a client can fill in."""
+    requisites = replace(
+        REQUISITES,
+        full_name=f"Общество {text}",
+        address=f"г. Примерово {text}",
+        bank_name=f"Банк {text}",
+        basis=f"Устава {text}",
+    )
+    return DealCard(
+        replace(DEAL, name=text, tags=(text,), fields={"Отрасль": text, text[:100]: text}),
+        (replace(CONTACT, name=f"Анна {text}", post=text, phones=(text,), fields={"Паспорт": text}),),
+        replace(COMPANY, name=f"ООО {text}", phones=(text,), fields={"Поле": text}, requisites=requisites),
+        tuple(replace(row, name=f"{row.name} {text}", unit=text[:20]) for row in ROWS),
+    )
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Path:
+    file = tmp_path / "secret.txt"
+    file.write_text(SECRET_TEXT)
+    return file
+
+
+def assert_harmless(content: bytes, heard: list[bytes]) -> None:
+    reader = PdfReader(io.BytesIO(content))
+    assert not reader.attachments
+    assert SECRET_TEXT not in pdf_text(content)
+    assert heard == []
+
+
+def test_hostile_text_in_every_field_fetches_and_opens_nothing(
+    pool: RenderPool, listener: tuple[str, list[bytes]], secret_file: Path
+) -> None:
+    url, heard = listener
+    for kind, payload in zip(cycle(KINDS), payloads(url, secret_file), strict=False):
+        for file in pool.render(kind, build(poisoned(payload), kind=kind)):
+            if file.format == "pdf":
+                assert_harmless(file.content, heard)
+            shown = pdf_text(file.content) if file.format == "pdf" else docx_text(file.content)
+            # It is printed as it was written, whatever it is.
+            assert squeezed(clean(payload))[:40] in squeezed(shown)
+
+
+def test_hostile_markup_in_the_template_itself_fetches_and_opens_nothing(
+    listener: tuple[str, list[bytes]], secret_file: Path
+) -> None:
+    """Even where a template's author wrote the markup, the fetcher gives nothing out."""
+    url, heard = listener
+    bodies = [p for p in payloads(url, secret_file) if "{{" not in p and "\ud800" not in p]
+    page = "<!doctype html><title>x</title>" + "\n".join(
+        b.replace("{", "{ ").replace("{  ", "{ ") for b in bodies
+    )
+    styles = kit().text("documents/base.css") + f"\n@import url({url}/css); p {{ background: url({url}/p) }}"
+    files = {
+        **kit().files,
+        "documents/act.html": page.encode(),
+        "documents/base.css": (f"@import url({url}/first);\n" + styles).encode(),
+    }
+    with RenderPool(Kit.from_files(files), 1) as own:
+        assert_harmless(own.render("act", build(kind="act"))[0].content, heard)
+
+
+def test_a_hostile_name_is_printed_as_it_is(pool: RenderPool) -> None:
+    name = "ООО «Рога & Копыта» <script>"
+    card = replace(CARD, company=replace(COMPANY, name=name, requisites=replace(REQUISITES, full_name=name)))
+    for kind in KINDS:
+        for file in pool.render(kind, build(card, kind=kind)):
+            text = pdf_text(file.content) if file.format == "pdf" else docx_text(file.content)
+            assert name in " ".join(text.split())
+
+
+def broken(source: str, limits: Limits) -> RenderPool:
+    """A pool whose act is `source`, and whose other documents are sound."""
+    files = {**kit().files, "documents/act.html": source.encode()}
+    return RenderPool(Kit.from_files(files), 1, limits)
+
+
+ENDLESS = "{% for a in товары %}" * 14 + "x" + "{% endfor %}" * 14
+GREEDY = (
+    "{% macro d(s, n) %}{% if n %}{{ d(s ~ s, n - 1) }}{% else %}{{ s }}{% endif %}{% endmacro %}"
+    "{{ d('aaaaaaaaaa', 40) }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "limits"),
+    [
+        (ENDLESS * 3, Limits(wall_s=1.5, wall_s_a_row=0)),
+        (ENDLESS * 3, Limits(cpu_s=1, wall_s=30)),
+        (GREEDY, Limits(wall_s=30)),
+    ],
+    ids=["time", "processor", "memory"],
+)
+def test_a_document_beyond_its_limits_is_stopped_and_the_next_one_is_made(
+    source: str, limits: Limits
+) -> None:
+    with broken(source, limits) as own:
+        own.check("invoice", build())  # started and warm
+        started = time.monotonic()
+        with pytest.raises(RenderError, match=r"предел|память|вложенность"):
+            own.render("act", build(kind="act"))
+        assert time.monotonic() - started < 15
+        own.check("invoice", build())
+
+
+def test_a_killed_process_is_replaced(pool: RenderPool) -> None:
+    pool.check("invoice", build())
+    process = pool._all[0]._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(5)
+    pool.check("invoice", build())
+    assert pool._all[0]._process is not process
+
+
+def test_a_process_killed_at_work_ends_one_document_only() -> None:
+    with broken(ENDLESS * 3, Limits(wall_s=20)) as own:
+        own.check("invoice", build())
+        process = own._all[0]._process
+        assert process is not None
+        threading.Timer(0.3, process.kill).start()
+        with pytest.raises(RenderError):
+            own.render("act", build(kind="act"))
+        own.check("invoice", build())
+
+
+def test_a_render_process_knows_no_secret(pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CRM_TOKEN", "SMTP_PASSWORD", "DATABASE_URL", "BETA__HOOK_SECRET"):
+        monkeypatch.setenv(name, SECRET_TEXT)
+    with RenderPool(kit(), 1) as own:
+        own.check("invoice", build())
+        process = own._all[0]._process
+        assert process is not None
+        environ = Path(f"/proc/{process.pid}/environ")
+        if not environ.exists():
+            pytest.skip("this system does not show the environment of a process")
+        assert SECRET_TEXT.encode() not in environ.read_bytes()
+
+
+def test_many_threads_share_the_pool() -> None:
+    def number(ordinal: int) -> str:
+        context = build(number=f"N{ordinal}")
+        return own.render("invoice", context)[0].name
+
+    with RenderPool(kit(), 2) as own, ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(number, range(5))) == [f"Счёт на оплату № N{n}.pdf" for n in range(5)]
+
+
+def test_a_closed_pool_leaves_no_process_behind() -> None:
+    own = RenderPool(kit(), 1)
+    own.check("invoice", build())
+    process = own._all[0]._process
+    assert process is not None
+    own.close()
+    assert process.poll() is not None
+    with pytest.raises(RenderError):
+        own.check("invoice", build())
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("<p>\n{{ клиент.инм }}", None, r"клиент\.инм.*клиент\.инн"),
+        ("<p>\n\n{{ клиент.инн|дата }}", 3, "нужна дата"),
+        ("<p>\n{{ итого.сумма * 'x' }}", 2, "только с числами"),
+        ("{% include 'нет.html' %}", None, "нет.html"),
+    ],
+)
+def test_a_slip_of_the_template_is_named_with_its_line(source: str, line: int | None, message: str) -> None:
+    with broken(source, Limits()) as own, pytest.raises(RenderError, match=message) as error:
+        own.render("act", build(kind="act"))
+    assert error.value.line == line
+    assert "None" not in str(error.value)
+    assert error.value.template.startswith("documents/act.html")
+
+
+def test_data_do_not_travel_in_errors() -> None:
+    with broken("{{ контакт.email|int / 0 }}", Limits()) as own, pytest.raises(RenderError) as error:
+        own.render("act", build(kind="act"))
+    assert "romashka" not in str(error.value)
+
+
+def test_a_machine_without_pango_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = RenderPool(kit(), 1)
+    answer = {"no_pango": "cannot load library 'libpango-1.0-0'"}
+    monkeypatch.setattr(own._all[0], "ask", lambda *_: answer)
+    with pytest.raises(ConfigError, match="apt-get install -y libpango"):
+        own.warm_up()
+
+
+def test_warming_up_typesets_a_page(pool: RenderPool) -> None:
+    pool.warm_up()
+
+
+def test_an_archive_grade_pdf_with_all_fonts_inside(pool: RenderPool) -> None:
+    content = pool.render("invoice", build())[0].content
+    reader = PdfReader(io.BytesIO(content))
+    assert reader.metadata is not None
+    assert reader.metadata.title == "Счёт на оплату № 2026-0007 от 24\u00a0ноября 2026\u00a0г."
+    fonts: dict[str, Any] = reader.pages[0]["/Resources"]["/Font"].get_object()  # type: ignore[index]
+    for font in fonts.values():
+        descriptor = font["/DescendantFonts"][0]["/FontDescriptor"]
+        assert "PT-Sans" in descriptor["/FontName"] or "PTSans" in descriptor["/FontName"]
+        assert "/FontFile2" in descriptor or "/FontFile3" in descriptor
+
+
+@pytest.mark.skipif(
+    not (shutil.which("zbarimg") and shutil.which("pdftoppm")),
+    reason="zbarimg and pdftoppm are not installed: the code on the page cannot be read back",
+)
+def test_the_payment_code_on_the_page_is_read_back(pool: RenderPool, tmp_path: Path) -> None:
+    context = build()
+    (tmp_path / "invoice.pdf").write_bytes(pool.render("invoice", context)[0].content)
+    subprocess.run(
+        ["pdftoppm", "-r", "150", "-png", "invoice.pdf", "page"], cwd=tmp_path, check=True, timeout=60
+    )
+    picture = next(tmp_path.glob("page*.png"))
+    command = ["zbarimg", "-q", "--raw", "-Sbinary", "-Sdisable", "-Sqrcode.enable", str(picture)]
+    data = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    fields = parse(data.rstrip(b"\n"))
+    assert data.rstrip(b"\n").decode() == context["оплата"]["qr"]
+    assert fields["Sum"] == "41515100"
+    assert fields["PersonalAcc"] == context["продавец"]["счёт"]
+    assert fields["Purpose"] == "Оплата по счёту № 2026-0007 от 24.11.2026, в том числе НДС 72650,18 руб."
+
+
+def test_a_held_document_says_so_from_the_pool(pool: RenderPool) -> None:
+    with pytest.raises(HeldError, match="«Счёт на оплату»: не хватает данных"):
+        pool.render("invoice", build(replace(CARD, rows=())))
