@@ -337,6 +337,20 @@ class TestCrmContract:
         notes = [note for note in office.portal.notes.values() if note.entity_id == int(deal_id)]
         assert len(notes) == 1
 
+    @pytest.mark.parametrize("office", ["amocrm"], indirect=True)
+    def test_a_file_linked_before_the_answer_got_lost_is_not_linked_twice(
+        self, office: Office, since: datetime
+    ) -> None:
+        deal_id = str(fresh_deal(office).id)
+        file = CrmFile("Счёт.pdf", b"%PDF-1.7", "application/pdf")
+        office.client.pipelines()
+        office.sandbox.faults.fail_next(1, 502, "<h1>502</h1>", "text/html", path_part="/leads/notes")
+        before = set(office.portal.files)
+        with pytest.raises(CrmError):
+            office.client.add_note(deal_id, "Счёт", files=[file], since=since)
+        office.client.add_note(deal_id, "Счёт", files=[file], may_exist=True, since=since)
+        assert len(set(office.portal.files) - before) == 1
+
     def test_wrong_credentials_ask_for_new_ones(self, office: Office) -> None:
         told = office.sandbox.describe()[office.crm]
         url = told.get("base_url") or told["webhook_url"].rstrip("/").rpartition("/")[0] + "/wrong0secret"

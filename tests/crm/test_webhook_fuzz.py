@@ -76,7 +76,7 @@ def parse(crm: str, body: bytes, content_type: str) -> WebhookBody | None:
 
 @pytest.mark.parametrize("crm", CRMS)
 @given(body=st.binary(max_size=200) | _form | _json, content_type=_types)
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 def test_only_bad_webhook_comes_out(crm: str, body: bytes, content_type: str) -> None:
     read = parse(crm, body, content_type)
     if read is not None:
@@ -87,7 +87,7 @@ def test_only_bad_webhook_comes_out(crm: str, body: bytes, content_type: str) ->
 
 @pytest.mark.parametrize("crm", CRMS)
 @given(data=st.data())
-@settings(max_examples=200, deadline=1000)
+@settings(max_examples=200, deadline=None)
 def test_a_damaged_delivery_is_read_or_refused(crm: str, data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from([path.read_bytes() for path in hook_files(crm)]))
     cut = data.draw(st.integers(0, len(whole)))
@@ -111,6 +111,6 @@ def test_a_damaged_delivery_is_read_or_refused(crm: str, data: st.DataObject) ->
     ids=range(8),
 )
 def test_the_largest_bodies_take_bounded_time(crm: str, body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     parse(crm, body, "application/json" if body.startswith(b"{") else "")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

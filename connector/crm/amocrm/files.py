@@ -6,7 +6,7 @@ in the timeline is made by `timeline.py`. Source: amoCRM developers' docs, page 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,17 +42,26 @@ class FileStore:
         self._api = api
         self._drive_url = drive_url.rstrip("/")
 
-    def put_on_deal(self, deal_id: str, file: CrmFile, *, since: datetime | None) -> StoredFile:
-        """Upload a file and link it with the deal.
+    def put_on_deal(
+        self, deal_id: str, files: Sequence[CrmFile], *, since: datetime | None
+    ) -> list[StoredFile]:
+        """Upload files and link them with the deal in one call; as they are stored, in the order given.
 
-        `since` set means that an earlier attempt may have got through: then a file of this name and size that
-        was linked after that moment is taken for ours.
+        `since` set means that an earlier attempt may have got through: then a file of the same name and size
+        that was linked after that moment is taken for ours.
         """
-        earlier = self._linked_earlier(deal_id, file, since) if since is not None else None
-        if earlier is not None:
-            return earlier
-        stored = self.upload(file)
-        self._api.put("PUT", f"leads/{deal_id}/files", [{"file_uuid": stored.uuid}])
+        known = self._linked_since(deal_id, since) if files and since is not None else []
+        stored, new = [], []
+        for file in files:
+            mine = next(
+                (one for one in known if (one.name, one.size) == (file.name, len(file.content))), None
+            )
+            if mine is None:
+                mine = self.upload(file)
+                new.append({"file_uuid": mine.uuid})
+            stored.append(mine)
+        if new:
+            self._api.put("PUT", f"leads/{deal_id}/files", new)
         return stored
 
     def upload(self, file: CrmFile) -> StoredFile:
@@ -74,18 +83,16 @@ class FileStore:
             raise self._api.unexpected("POST file service", "the last part did not give the file")
         return step.file
 
-    def _linked_earlier(self, deal_id: str, file: CrmFile, since: datetime) -> StoredFile | None:
-        for uuid in self._linked(deal_id):
-            stored = self._api.file_service("GET", f"{self._drive_url}/v1.0/files/{uuid}", _read_file)
-            if stored.name == file.name and stored.size == len(file.content) and stored.created_at >= since:
-                return stored
-        return None
-
-    def _linked(self, deal_id: str) -> Iterator[str]:
-        rows, _ = self._api.page(
+    def _linked_since(self, deal_id: str, since: datetime) -> list[StoredFile]:
+        """What is linked with the deal and was stored at or after that moment."""
+        uuids, _ = self._api.page(
             f"leads/{deal_id}/files", "files", lambda item: item["file_uuid"].text(), [("limit", 50)]
         )
-        yield from rows
+        files = [
+            self._api.file_service("GET", f"{self._drive_url}/v1.0/files/{uuid}", _read_file)
+            for uuid in uuids
+        ]
+        return [file for file in files if file.created_at >= since]
 
 
 def _read_session(body: Wild) -> _Step:

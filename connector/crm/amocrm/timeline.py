@@ -46,20 +46,15 @@ class Timeline:
             known = self._find_note(deal_id, text, files, earliest)
             if known is not None:
                 return known
-        notes: list[dict[str, object]] = []
-        for file in files:
-            stored = self._files.put_on_deal(deal_id, file, since=earliest if may_exist else None)
-            notes.append(
-                _note(
-                    deal_id,
-                    "attachment",
-                    {
-                        "file_uuid": stored.uuid,
-                        "version_uuid": stored.version_uuid,
-                        "file_name": file.name,
-                    },
-                )
+        stored = self._files.put_on_deal(deal_id, files, since=earliest if may_exist else None)
+        notes = [
+            _note(
+                deal_id,
+                "attachment",
+                {"file_uuid": kept.uuid, "version_uuid": kept.version_uuid, "file_name": file.name},
             )
+            for file, kept in zip(files, stored, strict=True)
+        ]
         if text:
             notes.append(_note(deal_id, "common", {"text": text}))
         return self._api.add("leads/notes", "notes", notes)[-1]
