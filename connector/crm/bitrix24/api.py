@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from connector.clock import Clock
 from connector.config import AccountConfig
-from connector.crm.http import BY_STATUS, ErrorRules, Fault, HttpSession, Rate, RateLimiter
+from connector.crm.http import ErrorRules, Fault, HttpSession, Rate, RateLimiter
 from connector.crm.wild import Malformed, Wild
 from connector.errors import CrmError, CrmErrorKind, RetryLater
 
@@ -107,7 +107,7 @@ class B24Api:
 
     def call(self, method: str, params: Params, read: Reader[T], *, repeatable: bool = True) -> T:
         """The `result` of one call. `repeatable` is False for calls that create something."""
-        return self._read(method, read, self._send(method, params, repeatable=repeatable).get("result"))
+        return self.read_result(method, read, self._send(method, params, repeatable=repeatable).get("result"))
 
     def find(self, method: str, params: Params, read: Reader[T]) -> T | None:
         """Like `call`; None when the thing is not there (any more)."""
@@ -178,7 +178,7 @@ class B24Api:
             def read_page(result: Wild) -> list[T]:
                 return [read(item) for item in rows(result).each()]
 
-            found = self._read(method, read_page, envelope.get("result"))
+            found = self.read_result(method, read_page, envelope.get("result"))
             yield from found
             start = envelope.get("next") if found else None
 
@@ -207,7 +207,8 @@ class B24Api:
         self._operating.note(method, data.get("time"))
         return data
 
-    def _read(self, method: str, read: Reader[T], result: object) -> T:
+    def read_result(self, method: str, read: Reader[T], result: object) -> T:
+        """`result` as `read` understands it; CrmError when it has another shape."""
         try:
             return read(Wild(result, "result"))
         except Malformed as error:
@@ -234,7 +235,7 @@ class Batch:
         method = self._methods[key]
         if key in self._errors:
             fault = read_error(200, self._errors[key]) or Fault("")
-            kind = BY_CODE.get(fault.code, BY_STATUS.get(400, "rejected"))
+            kind = BY_CODE.get(fault.code, "rejected")
             raise CrmError(
                 kind,
                 account=self._api.account,
@@ -243,7 +244,7 @@ class Batch:
                 detail=fault.detail[:300],
                 retry_after=fault.retry_after,
             )
-        return self._api._read(method, read, self._results.get(key))
+        return self._api.read_result(method, read, self._results.get(key))
 
     def find(self, key: str, read: Reader[T]) -> T | None:
         """Like `read`; None when the thing is not there (any more)."""
