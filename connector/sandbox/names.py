@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 MEN = ("Алексей", "Дмитрий", "Иван", "Кирилл", "Максим", "Николай", "Павел", "Сергей", "Тимур", "Юрий")
@@ -47,15 +48,12 @@ BRANDS_C = (
 CITIES = ("Вымышленск", "Примерово", "Образцовск", "Тестоград", "Новоучебинск")
 STREETS = ("Учебная", "Примерная", "Образцовая", "Опытная", "Пробная", "Черновая")
 
-_LATIN = dict(
-    zip(
-        "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
-        "a b v g d e e zh z i y k l m n o p r s t u f kh ts ch sh sch _ y _ e yu ya".replace("_", "").split(
-            " "
-        ),
-        strict=True,
-    )
-)
+_CYRILLIC = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
+_SOUNDS = (
+    "a", "b", "v", "g", "d", "e", "e", "zh", "z", "i", "y", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u",
+    "f", "kh", "ts", "ch", "sh", "sch", "", "y", "", "e", "yu", "ya",
+)  # fmt: skip
+_LATIN = str.maketrans(dict(zip(_CYRILLIC, _SOUNDS, strict=True)))
 
 
 class Person(NamedTuple):
@@ -98,8 +96,7 @@ def company(number: int) -> str:
 
 def latin(text: str) -> str:
     """Letters and digits of `text` in Latin, words joined by «-»; for addresses."""
-    letters = [_LATIN.get(c, c) if c.isalnum() else " " for c in text.lower()]
-    return "-".join("".join(letters).encode("ascii", "ignore").decode().split())
+    return re.sub("[^a-z0-9]+", "-", text.lower().translate(_LATIN)).strip("-")
 
 
 def _of(surname: str, is_woman: bool) -> str:
