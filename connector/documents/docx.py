@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def check_package(name: str, content: bytes) -> None:
             for part in sorted(names):
                 if part.endswith(".rels"):
                     _check_relations(name, package.read(part))
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, zipfile.zlib.error):  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, zlib.error):  # also encrypted, odd packing
         raise RenderError(name, "файл повреждён или это не .docx") from None
 
 

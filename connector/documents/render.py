@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from connector.documents.freeze import freeze
 from connector.documents.kit import Kit
@@ -31,6 +32,8 @@ MIME_TYPES = {
 }
 PANGO_COMMAND = "apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 _START_S = 60.0
+#: How the system ends a process that used up its time on the processor.
+_LIMIT_SIGNALS = (-getattr(signal, "SIGXCPU", 24),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,10 @@ class Limits:
         return self.cpu_s + int(self.wall_s_a_row * rows)
 
 
+class RenderProcessError(RuntimeError):
+    """No process could be had for this document: nothing is wrong with it, and another time it is made."""
+
+
 class RenderPool:
     """Renders in at most `workers` processes, started when first needed. Safe from many threads."""
 
@@ -74,7 +81,8 @@ class RenderPool:
         """All files of the document, in the order of its formats.
 
         Errors: HeldError with everything that is missing or wrong in the data; RenderError for a mistake in
-        the template and for a document beyond the limits; ConfigError when the machine lacks Pango.
+        the template and for a document beyond the limits; ConfigError when the machine lacks Pango;
+        RenderProcessError when the service is closing or no process starts: a repeat may help.
         """
         template = self._kit.documents.get(kind)
         if template is None:
@@ -100,7 +108,7 @@ class RenderPool:
         self._ask("", {}, only_check=True, warm_up=True)
 
     def close(self) -> None:
-        """End all processes; documents being made fail with RenderError."""
+        """End all processes; documents being made fail with RenderProcessError."""
         for child in self._all:
             child.end()
 
@@ -126,7 +134,7 @@ class RenderPool:
             answer = child.ask(request, self._limits.wall(rows))
         finally:
             self._idle.put(child)
-        if answer is None:
+        if "over_limit" in answer or answer.get("exhausted"):
             raise RenderError(kind, "документ не уложился в предел времени или памяти и остановлен")
         if "no_pango" in answer:
             raise ConfigError([Problem("WeasyPrint", _no_pango(str(answer["no_pango"])))])
@@ -149,22 +157,30 @@ class _Child:
         self._cache: tempfile.TemporaryDirectory[str] | None = None
         self._closed = False
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any] | None:
-        """The answer; None when the process died or was stopped at the time limit."""
-        for _ in range(2):
+    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """The answer; {"over_limit": True} when the document used up its time or memory.
+
+        A process that was ended from outside (kill -9, the system short of memory) gets one successor; a
+        document that ends both is over its limits, too.
+        """
+        was_tried = False
+        for _ in range(3):
             try:
                 process = self._running()
-                assert process.stdin is not None
-                send(process.stdin, request)
-                break
-            except OSError:  # it died while idle: nothing of this document was tried yet
+                send(_stream(process.stdin), request)
+            except OSError:  # it died while idle
                 self._stop()
-        else:
-            return None
-        answer = self._receive(process, timeout_s)
-        if answer is None or answer.get("exhausted"):
-            self._stop()
-        return answer
+                continue
+            answer, is_late = self._receive(process, timeout_s)
+            if answer is not None and not answer.get("exhausted"):
+                return answer
+            code = self._stop()
+            if self._closed:
+                raise RenderProcessError("служба останавливается")
+            if was_tried or answer is not None or is_late or code in _LIMIT_SIGNALS:
+                return {"over_limit": True}
+            was_tried = True
+        raise RenderProcessError("процесс вёрстки не отвечает")
 
     def end(self) -> None:
         self._closed = True
@@ -175,7 +191,7 @@ class _Child:
             return self._process
         self._stop()
         if self._closed:
-            raise RenderError("render", "служба останавливается")
+            raise RenderProcessError("служба останавливается")
         self._cache = tempfile.TemporaryDirectory(prefix="connector-render-")
         process = subprocess.Popen(
             [sys.executable, "-m", "connector.documents.render_worker"],
@@ -187,36 +203,53 @@ class _Child:
             start_new_session=True,  # Ctrl-C in a terminal is for the service, which then ends us
         )
         self._process = process
-        assert process.stdin is not None
         files = {name: pack(content) for name, content in self._kit.files.items()}
-        send(process.stdin, {"files": files, "memory": self._limits.memory_bytes})
-        if self._receive(process, _START_S) is None:
+        send(_stream(process.stdin), {"files": files, "memory": self._limits.memory_bytes})
+        if self._receive(process, _START_S)[0] is None:
             self._stop()
-            raise RenderError("render", "процесс вёрстки не запустился")
+            raise RenderProcessError("процесс вёрстки не запустился")
         return process
 
-    def _receive(self, process: subprocess.Popen[bytes], timeout_s: float) -> dict[str, Any] | None:
-        assert process.stdout is not None
-        timer = threading.Timer(timeout_s, process.kill)
+    def _receive(
+        self, process: subprocess.Popen[bytes], timeout_s: float
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """The answer, None when the process ended without one; and whether we ended it for its slowness."""
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout_s, stop)
         timer.daemon = True
         timer.start()
         try:
-            return receive(process.stdout)
+            return receive(_stream(process.stdout)), late.is_set()
         finally:
             timer.cancel()
 
-    def _stop(self) -> None:
+    def _stop(self) -> int | None:
+        """End the process; how it ended, None when there was none."""
         process, self._process = self._process, None
+        code = None
         if process is not None:
+            # One that has closed its output is about to end by itself: let it say how.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
             process.kill()
-            process.wait()
+            code = process.wait()
             for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with contextlib.suppress(OSError):  # what it no longer read
-                        stream.close()
+                with contextlib.suppress(OSError):  # what it no longer read
+                    _stream(stream).close()
         if self._cache is not None:
             self._cache.cleanup()
             self._cache = None
+        return code
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None, "the process was started with pipes"
+    return stream
 
 
 def _environment(home: str) -> dict[str, str]:

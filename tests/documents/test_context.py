@@ -7,13 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.documents.freeze import freeze, thaw
 from connector.documents.places import FAULTS
 from connector.documents.render import RenderPool
-from connector.domain import DealCard
+from connector.domain import Company, Contact, DealCard, ProductRow, Requisites, User
 from connector.errors import HeldError, RenderError
 from tests.documents.samples import CARD, COMPANY, CONTACT, DEAL, ROWS, build, with_requisites
 
@@ -214,3 +214,43 @@ def test_what_is_no_data_cannot_be_frozen() -> None:
 def test_an_unknown_kind_is_a_mistake_of_the_rule(pool: RenderPool) -> None:
     with pytest.raises(RenderError, match="нет такого вида"):
         pool.check("letter", {})
+
+
+known = st.sampled_from(["{{ x }}", "ИП ", "7707083893", "\ud800", "x" * 400, "Устав"])
+texts = st.text(max_size=40) | known
+odd = st.sampled_from([Decimal("NaN"), Decimal("Infinity"), Decimal(10) ** 40])
+amounts = st.none() | st.decimals(places=3) | odd
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_no_deal_whatever_it_holds_breaks_the_context(data: st.DataObject) -> None:
+    def some(count: int) -> list[str]:
+        return [data.draw(texts) for _ in range(count)]
+
+    rows = tuple(
+        ProductRow(
+            data.draw(texts),
+            data.draw(amounts) or Decimal(0),
+            data.draw(amounts) or Decimal(0),
+            data.draw(texts),
+            data.draw(amounts) or Decimal(0),
+            data.draw(amounts),
+        )
+        for _ in range(data.draw(st.integers(0, 2)))
+    )
+    card = DealCard(
+        replace(
+            DEAL,
+            name=data.draw(texts),
+            amount=data.draw(amounts),
+            tags=tuple(some(2)),
+            fields=dict([some(2)]),
+        ),
+        (Contact("1", *some(1), emails=tuple(some(1)), post=data.draw(texts), fields=dict([some(2)])),),
+        data.draw(st.sampled_from([None, Company("1", *some(1), requisites=Requisites(*some(12)))])),
+        rows,
+    )
+    for kind in (None, "contract", "invoice"):
+        context = build(card, kind=kind, responsible=User("1", data.draw(texts)))
+        assert thaw(json.loads(json.dumps(freeze(context)))) == context

@@ -23,7 +23,7 @@ from pypdf import PdfReader
 from connector.documents.clean import clean
 from connector.documents.kit import Kit
 from connector.documents.payment_qr import parse
-from connector.documents.render import Limits, RenderPool
+from connector.documents.render import Limits, RenderPool, RenderProcessError
 from connector.domain import DealCard
 from connector.errors import ConfigError, HeldError, RenderError
 from tests.documents.reading import docx_text, pdf_text, squeezed
@@ -190,15 +190,33 @@ def test_a_killed_process_is_replaced(pool: RenderPool) -> None:
     assert pool._all[0]._process is not process
 
 
-def test_a_process_killed_at_work_ends_one_document_only() -> None:
+def test_a_document_survives_the_death_of_its_process(pool: RenderPool) -> None:
+    rows = tuple(replace(ROWS[1], name=f"Позиция {n}") for n in range(100))
+    context = build(replace(CARD, rows=rows, deal=replace(DEAL, amount=100 * ROWS[1].price)))
+    pool.check("invoice", build())
+    process = pool._all[0]._process
+    assert process is not None
+    threading.Timer(0.2, process.kill).start()
+    (file,) = pool.render("invoice", context)
+    assert process.poll() == -signal.SIGKILL
+    assert "Позиция 99" in pdf_text(file.content)
+
+
+def test_a_document_that_ends_every_process_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with broken(ENDLESS * 3, Limits(wall_s=20)) as own:
-        own.check("invoice", build())
-        process = own._all[0]._process
-        assert process is not None
-        threading.Timer(0.3, process.kill).start()
-        with pytest.raises(RenderError):
+        child, started = own._all[0], []
+        running = child._running
+
+        def doomed() -> subprocess.Popen[bytes]:
+            process = running()
+            started.append(process.pid)
+            threading.Timer(0.3, process.kill).start()
+            return process
+
+        monkeypatch.setattr(child, "_running", doomed)
+        with pytest.raises(RenderError, match="предел"):
             own.render("act", build(kind="act"))
-        own.check("invoice", build())
+        assert len(set(started)) == 2
 
 
 def test_a_render_process_knows_no_secret(pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +248,7 @@ def test_a_closed_pool_leaves_no_process_behind() -> None:
     assert process is not None
     own.close()
     assert process.poll() is not None
-    with pytest.raises(RenderError):
+    with pytest.raises(RenderProcessError):
         own.check("invoice", build())
 
 
