@@ -15,9 +15,11 @@ Gender = Literal["male", "female"]
 
 _VOWELS = "аеёиоуыэюя"
 _MALE_NAMES = {"лев": "льва", "пётр": "петра", "петр": "петра", "павел": "павла"}
-# Surnames whose vowel may or may not fall out (Заяц, Гребень, Сверчок, Козёл, Орёл), and one syllable before
-# the ending: only their owner knows.
-_FLEETING = re.compile(r"(?:[её]ц|яц|[её]нь|[оеё]к|[её]л|[её]р|[её]м|[ое]т|[ео]в[её]й|лев)$")
+# Surnames whose vowel may or may not fall out (Заяц, Гребень, Сверчок, Козёл, Воробей, Ноготь): only their
+# owner knows.
+_FLEETING = re.compile(
+    r"(?:[её]ц|яц|[её]нь|[оеё]к|[её]л|ёр|(?:боб|вет|шат|кост|ков)ер|ём|[бв][её]й|[кгх]оть|лев)$"
+)
 
 
 def genitive_name(full_name: str) -> str | None:
