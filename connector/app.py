@@ -74,7 +74,8 @@ class App:
     def playbook(self) -> Playbook:
         """The rules; ConfigError names every mistake in them."""
         playbook = load_playbook(self.config.templates_dir / "playbook")
-        problems = check_names(playbook, self.kit.documents, self.kit.messages, REPORTS)
+        kit = self.kit
+        problems = check_names(playbook, kit.documents, kit.messages, REPORTS, materials=kit.files)
         if problems:
             raise ConfigError(problems)
         return playbook
@@ -125,7 +126,15 @@ class App:
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(self.db, self.queue, self.clients, self.directories, lambda: self.playbook, self.clock)
+        return Intake(
+            self.db,
+            self.queue,
+            self.clients,
+            self.directories,
+            lambda: self.playbook,
+            self.cards,
+            self.clock,
+        )
 
     @cached_property
     def effects(self) -> Effects:

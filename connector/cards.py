@@ -30,6 +30,14 @@ class CardReader:
         self._lock = threading.Lock()
         self._cards: OrderedDict[tuple[str, str], tuple[datetime, DealCard]] = OrderedDict()
 
+    def keep(self, card: DealCard, at: datetime) -> None:
+        """Give this card to effects that were decided, on its very data, at `at`."""
+        with self._lock:
+            self._cards[card.deal.account, card.deal.id] = (at, card)
+            self._cards.move_to_end((card.deal.account, card.deal.id))
+            while len(self._cards) > KEPT:
+                self._cards.popitem(last=False)
+
     def of(self, effect: Effect) -> DealCard:
         """The deal of `effect`, not older than the effect. CrmError, kind not_found, when it is gone."""
         key = (effect.account, effect.deal_id or "")
@@ -43,9 +51,5 @@ class CardReader:
         if deal is None:
             raise CrmError("not_found", account=effect.account, call="deal", detail="the deal is gone")
         card = client.card(deal)
-        with self._lock:
-            self._cards[key] = (started, card)
-            self._cards.move_to_end(key)
-            while len(self._cards) > KEPT:
-                self._cards.popitem(last=False)
+        self.keep(card, started)
         return card

@@ -132,7 +132,8 @@ class Effects:
             return still_open[-1]
         key = f"{stem}:{len(asked) + 1}"
         fields = "\n".join(f"• {field.where}" for field in error.missing)
-        text = f"Заполните данные: без них не уйдёт {error.what or describe(effect)}\n{fields}\nДальше всё уйдёт само."
+        waiting = error.what or describe(effect)
+        text = f"Заполните данные: без них не уйдёт {waiting}\n{fields}\nДальше всё уйдёт само."
         self._add_task(conn, effect, key, "ask", text)
         return key
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from connector.cards import CardReader
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.directory import Directories
@@ -29,8 +30,12 @@ from connector.store.facts import AccountRow, Directory
 from connector.store.inbox import InboxRow, Source
 from connector.store.jobs import Job, JobQueue
 
-#: What two machines' clocks may differ by; a deal read this much after a hint arrived covers that hint.
-CLOCK_SKEW = timedelta(seconds=2)
+#: CRMs tell of one change in several hooks within milliseconds: a deal is read this long after its hint at
+#: the earliest, so that one reading covers them all.
+SETTLE = timedelta(seconds=0.3)
+
+#: What the clocks of two machines may differ by: a deal read this much after a hint arrived covers that hint.
+CLOCK_SKEW = timedelta(seconds=0.2)
 
 _DEAL_EVENTS = {EventKind.DEAL_ADDED, EventKind.DEAL_CHANGED, EventKind.DEAL_STAGE_CHANGED}
 _PARTY_EVENTS = {EventKind.CONTACT_CHANGED: "contact", EventKind.COMPANY_CHANGED: "company"}
@@ -56,6 +61,7 @@ class Intake:
         clients: Mapping[str, CrmClient],
         directories: Directories,
         playbook: Callable[[], Playbook],
+        cards: CardReader,
         clock: Clock,
     ) -> None:
         self._db = db
@@ -63,6 +69,7 @@ class Intake:
         self._clients = clients
         self._directories = directories
         self._playbook = playbook
+        self._cards = cards
         self._clock = clock
 
     def receive(
@@ -95,6 +102,10 @@ class Intake:
             row = inbox.find(conn, job.args["inbox_id"])
         if row is None or row.status != "new":
             return
+        if row.source == "webhook":
+            early = row.received_at + SETTLE - self._clock.now()
+            if early > timedelta(0):
+                self._clock.sleep(min(early, SETTLE))
         if row.kind in _PARTY_EVENTS:
             note = self._party_changed(row)
         elif row.kind is EventKind.DEAL_DELETED:
@@ -131,7 +142,11 @@ class Intake:
         merged = merge(stored, history, deal)
         unasked |= {move.event_id for move in merged.new}
         moves = [m for m in merged.history if m.event_id in unasked and m.at >= account_row.live_since]
-        decisions = self._ask_rules(deal, moves, merged.history, client, directory, account_row)
+        card, decisions = self._ask_rules(deal, moves, merged.history, client, directory, account_row)
+        decided_at = self._clock.now()
+        if card is not None:
+            # What was decided on these data is made of these data.
+            self._cards.keep(card, decided_at)
         with self._db.begin() as conn:
             facts.save_deals(conn, [deal], read_at=started)
             facts.save_links(conn, deal)
@@ -140,9 +155,9 @@ class Intake:
             facts.save_changes(conn, account, merged.new, evaluated=True)
             facts.mark_evaluated(conn, account, deal_id)
             for decision in decisions:
-                self._decide(conn, deal, decision, account_row, directory)
+                self._decide(conn, deal, decision, account_row, directory, decided_at)
             for effect in held:
-                outbox.put_back(conn, effect.id, self._clock.now())
+                outbox.put_back(conn, effect.id, decided_at)
                 self._enqueue_effect(conn, account, effect.id, effect.run_id)
         return ""
 
@@ -154,15 +169,16 @@ class Intake:
         client: CrmClient,
         directory: Directory,
         account_row: AccountRow,
-    ) -> list[_Decision]:
+    ) -> tuple[DealCard | None, list[_Decision]]:
+        """The deal's card, if any rule is concerned, and what these rules say."""
         playbook = self._playbook()
         asked = [(move, rule) for move in moves for rule in candidates(playbook, _named(move, directory))]
         if not asked:
-            return []
+            return None, []
         card = client.card(deal)
         variables = _variables(card, directory)
         zone = ZoneInfo(account_row.timezone)
-        return [
+        return card, [
             _Decision(
                 rule=rule,
                 move=move,
@@ -173,9 +189,14 @@ class Intake:
         ]
 
     def _decide(
-        self, conn: Connection, deal: Deal, decision: _Decision, account_row: AccountRow, directory: Directory
+        self,
+        conn: Connection,
+        deal: Deal,
+        decision: _Decision,
+        account_row: AccountRow,
+        directory: Directory,
+        now: datetime,
     ) -> None:
-        now = self._clock.now()
         account, rule = deal.account, decision.rule
         stem = f"deal:{deal.id}:{_digest(rule.name)}:{decision.scope}"
         repeated = (

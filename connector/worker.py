@@ -39,6 +39,11 @@ LONGEST_BACKOFF = timedelta(hours=6)
 #: A person has to renew the credentials: asking more often helps nobody.
 REAUTH_BACKOFF = timedelta(minutes=15)
 JITTER_SHARE = 0.25
+
+_HOST = socket.gethostname()[:32].replace(":", "-")
+#: Workers of this very process; their jobs are nobody else's.
+_WORKING_HERE: set[str] = set()
+
 #: No answer, a server's own delay of 0 s included, may make a job spin.
 SHORTEST_WAIT = timedelta(seconds=0.1)
 
@@ -100,6 +105,22 @@ def _can_be_cured(error: Exception) -> bool:
     return not isinstance(error, ConnectorError)
 
 
+def _is_gone(owner: str) -> bool:
+    """Whether the worker with that name ran on this machine and its process is no more."""
+    host, pid, _ = owner.rsplit(":", 2)
+    if host != _HOST or owner in _WORKING_HERE:
+        return False
+    if int(pid) == os.getpid():
+        return True  # a container starts every process with the same number
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
 class Worker:
     """One process's share of the work.
 
@@ -122,7 +143,7 @@ class Worker:
         lease: timedelta = LEASE,
         rng: random.Random | None = None,
     ) -> None:
-        self.owner = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = f"{_HOST}:{os.getpid()}:{secrets.token_hex(4)}"
         self._queue = queue
         self._handlers = handlers
         self._clock = clock
@@ -145,6 +166,8 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`; returns when what was running has ended."""
         self._ended.clear()
+        _WORKING_HERE.add(self.owner)
+        self._take_over()
         maintenance = threading.Thread(target=self._maintain, name="worker-leases", daemon=True)
         maintenance.start()
         try:
@@ -153,8 +176,19 @@ class Worker:
         finally:
             self._ended.set()
             maintenance.join()
+            _WORKING_HERE.discard(self.owner)
             if self._owns_wakeup:
                 self._wakeup.close()
+
+    def _take_over(self) -> None:
+        """Go on at once with what a killed worker of this machine was doing; its leases need not end."""
+        try:
+            taken = self._queue.return_jobs_of(_is_gone)
+        except StoreError as error:
+            self._outage.failed(error)
+            return
+        if taken:
+            log.info("%d jobs of a worker that died here go on", len(taken), extra={"action": "taken_over"})
 
     def stop(self) -> None:
         """Begin nothing more; may be called from a signal handler."""

@@ -60,7 +60,7 @@ DOORS = {
 
 THIRD_PARTY = {
     "flask": {"web", "app", "sandbox"},
-    "requests": {"crm"},
+    "requests": {"crm", "sandbox"},
     "apscheduler": {"scheduler", "store", "playbook"},
     "sqlalchemy": {"store", "figures", "intake", "effects", "web", "reporting", "actions"},
     "weasyprint": {"documents"},

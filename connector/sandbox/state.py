@@ -1,8 +1,8 @@
 """What a sandbox CRM knows: one `Portal` an account, the same for both dialects.
 
-The dialects (`amocrm/`, `bitrix24/`) translate it to the wire and back; the board drags its deals. Every write
-goes through a method of `Portal`, which keeps the history and tells the listeners, so that a change made
-through the API and one made by hand on the board leave the same traces. Nothing here is shared with
+The dialects (`amocrm/`, `bitrix24/`) translate it to the wire and back; the board drags its deals. Every
+write goes through a method of `Portal`, which keeps the history and tells the listeners, so that a change
+made through the API and one made by hand on the board leave the same traces. Nothing here is shared with
 `connector.crm`: the two meet over HTTP only.
 """
 

@@ -284,6 +284,24 @@ class JobQueue:
                 self._wake_after(conn)
         return ids
 
+    def return_jobs_of(self, is_gone: Callable[[str], bool]) -> list[int]:
+        """The ids of running jobs whose owner is certainly gone, now ready without waiting for a lease."""
+        with self.db.read() as conn:
+            owners = conn.execute(select(jobs.c.owner).where(state_is("run")).distinct()).scalars().all()
+        gone = [owner for owner in owners if owner and is_gone(owner)]
+        if not gone:
+            return []
+        returned = (
+            update(jobs)
+            .where(state_is("run"), jobs.c.owner.in_(gone))
+            .values(state="ready", owner=None, lease_until=None)
+            .returning(jobs.c.id)
+        )
+        with self.db.begin() as conn:
+            ids = sorted(conn.execute(returned).scalars())
+            self._wake_after(conn)
+        return ids
+
     # For people
 
     def dead(self, account: str | None = None) -> list[DeadJob]:
