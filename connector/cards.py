@@ -10,11 +10,15 @@ from datetime import datetime
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.domain import DealCard
-from connector.errors import CrmError
+from connector.errors import ConnectorError
 from connector.store.outbox import Effect
 
 #: Cards kept; the effects of one firing follow each other closely.
 KEPT = 64
+
+
+class DealGone(ConnectorError):
+    """The deal was deleted: nothing about it is to be done any more."""
 
 
 class CardReader:
@@ -39,7 +43,7 @@ class CardReader:
                 self._cards.popitem(last=False)
 
     def of(self, effect: Effect) -> DealCard:
-        """The deal of `effect`, not older than the effect. CrmError, kind not_found, when it is gone."""
+        """The deal of `effect`, not older than the effect. Raises DealGone, or CrmError, or RetryLater."""
         key = (effect.account, effect.deal_id or "")
         with self._lock:
             kept = self._cards.get(key)
@@ -48,8 +52,8 @@ class CardReader:
         started = self._clock.now()
         client = self._clients[effect.account]
         deal = client.deal(effect.deal_id or "")
-        if deal is None:
-            raise CrmError("not_found", account=effect.account, call="deal", detail="the deal is gone")
+        if deal is None or deal.is_deleted:
+            raise DealGone("сделка удалена")
         card = client.card(deal)
         self.keep(card, started)
         return card

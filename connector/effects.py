@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from connector.actions.base import Tools
 from connector.actions.table import ACTIONS, INTERNAL_ACTIONS
+from connector.cards import DealGone
 from connector.clock import Clock
 from connector.errors import ConnectorError, HeldError
 from connector.store import outbox
@@ -56,9 +57,15 @@ class Effects:
         except HeldError as error:
             self._hold(effect, error)
             return
-        except ConnectorError as error:
+        except DealGone as error:
             with self._db.begin() as conn:
-                outbox.put_back(conn, effect.id, self._clock.now(), str(error))
+                outbox.cancel(conn, effect.id, str(error), self._clock.now())
+            return
+        except Exception as error:
+            # Of an error that is not ours only the kind is kept: its text may hold a secret.
+            shown = str(error) if isinstance(error, ConnectorError) else type(error).__name__
+            with self._db.begin() as conn:
+                outbox.put_back(conn, effect.id, self._clock.now(), shown)
             raise
         with self._db.begin() as conn:
             outbox.finish(conn, effect.id, dict(result), self._clock.now())

@@ -95,6 +95,12 @@ def status_text(effect: Effect) -> str:
     if effect.status == "held":
         fields = "; ".join(f"{field.name} ({field.where})" for field in effect.missing)
         return f"{text}: {fields or effect.held_reason}"
+    if effect.status == "done":
+        details = [
+            effect.result.get("to", ""),
+            f"№ {number}" if (number := effect.result.get("number")) else "",
+        ]
+        return ", ".join([text, *filter(None, details)])
     if effect.status in ("dead", "cancelled") and effect.error:
         return f"{text}: {effect.error}"
     if effect.status == "ready" and effect.error:
