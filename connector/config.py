@@ -143,7 +143,7 @@ class _Reader:
         if crm == "bitrix24" and not application_token:
             self._bad(
                 self._name("APPLICATION_TOKEN", prefix),
-                "не задана: скопируйте «Код авторизации» из карточки исходящего вебхука Битрикс24",
+                "не задана: скопируйте «Токен приложения» из карточки исходящего вебхука Битрикс24",
             )
         return AccountConfig(name, crm, url.rstrip("/"), token, secret, application_token)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connector.domain import StageChange
+from connector.domain import EventKind, StageChange
 from connector.effects import describe
 from connector.store import facts, inbox, outbox, runs
 from connector.store.database import Database
@@ -18,6 +18,7 @@ from connector.store.inbox import InboxRow
 from connector.store.outbox import Effect
 from connector.store.runs import RuleRun
 
+#: Words for people, the same on pages and in the terminal.
 _RESULTS = {
     "match": "сработало",
     "no_match": "условие не выполнено",
@@ -25,7 +26,7 @@ _RESULTS = {
     "repeated": "уже срабатывало раньше",
 }
 
-_STATUSES = {
+STATUSES = {
     "ready": "в очереди",
     "sending": "выполняется",
     "done": "сделано",
@@ -33,6 +34,19 @@ _STATUSES = {
     "dead": "не удалось",
     "cancelled": "отменено",
 }
+
+
+EVENTS = {
+    EventKind.DEAL_ADDED: "сделка создана",
+    EventKind.DEAL_CHANGED: "сделка изменена",
+    EventKind.DEAL_STAGE_CHANGED: "этап изменён",
+    EventKind.DEAL_DELETED: "сделка удалена",
+    EventKind.CONTACT_CHANGED: "контакт изменён",
+    EventKind.COMPANY_CHANGED: "компания изменена",
+    EventKind.OTHER: "другое",
+}
+SOURCES = {"webhook": "вебхук", "reconcile": "сверка", "hand": "вручную"}
+EVENT_STATUSES = {"new": "в очереди", "done": "обработан", "ignored": "не понадобился"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +105,7 @@ def tell(db: Database, account: str, deal_id: str) -> Story:
 
 def status_text(effect: Effect) -> str:
     """How an effect stands, in Russian, with the reason when it waits or has failed."""
-    text = _STATUSES[effect.status]
+    text = STATUSES[effect.status]
     if effect.status == "held":
         fields = "; ".join(f"{field.name} ({field.where})" for field in effect.missing)
         return f"{text}: {fields or effect.held_reason}"
@@ -106,6 +120,18 @@ def status_text(effect: Effect) -> str:
     if effect.status == "ready" and effect.error:
         return f"{text}, попыток {effect.attempts}, последняя ошибка: {effect.error}"
     return text
+
+
+def event_text(event: InboxRow) -> str:
+    """A signal in words: «этап изменён, вебхук, обработан»."""
+    return f"{EVENTS[event.kind]}, {SOURCES[event.source]}, {EVENT_STATUSES[event.status]}"
+
+
+def amount_text(deal: DealRow) -> str:
+    """The deal's amount with its currency, «не указана» when the CRM has none."""
+    if deal.amount is None:
+        return "не указана"
+    return f"{deal.amount:,.2f} {deal.currency}".replace(",", "\u00a0").replace(".", ",")
 
 
 def trace_text(trace: list[list[Any]]) -> str:
@@ -124,8 +150,8 @@ def as_lines(story: Story, local: Any) -> list[str]:
         return [f"Сделка {story.deal_id}: коннектор её не видел. Есть ли такой номер в CRM?"]
     lines = []
     if story.deal is not None:
-        amount = "не указана" if story.deal.amount is None else f"{story.deal.amount} {story.deal.currency}"
-        lines.append(f"Сделка {story.deal_id} «{story.deal.name}», {story.place}, сумма {amount}")
+        amount = amount_text(story.deal)
+        lines.append(f"Сделка {story.deal_id} «{story.deal.name}», {story.place}, сумма: {amount}")
     lines.append("")
     lines.append("Движение по этапам:")
     lines += [f"  {at(m.at)}  {before or 'создана'} → {after}" for m, before, after in story.moves] or [
@@ -147,9 +173,7 @@ def as_lines(story: Story, local: Any) -> list[str]:
     for event in story.events:
         times = f", доставлен {event.deliveries} раз(а)" if event.deliveries > 1 else ""
         note = f" ({event.note})" if event.note else ""
-        lines.append(
-            f"  {at(event.received_at)}  {event.kind.value} [{event.source}] {event.status}{note}{times}"
-        )
+        lines.append(f"  {at(event.received_at)}  {event_text(event)}{note}{times}")
     return lines
 
 

@@ -17,6 +17,9 @@ from connector.store.outbox import Effect
 #: Refused hooks are shown for this long.
 REFUSED_FOR = timedelta(days=7)
 
+#: Latest effects on the overview page.
+RECENT = 12
+
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
@@ -31,6 +34,7 @@ class AccountStatus:
     effects: Mapping[str, int]
     jobs: Counts
     last_errors: Sequence[str]
+    recent: Sequence[Effect]
     held: Sequence[Effect]
     dead: Sequence[Effect]
 
@@ -66,6 +70,7 @@ def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Statu
                     effects=outbox.counts(conn, account.name),
                     jobs=jobs,
                     last_errors=tuple(dict.fromkeys(e.error or "" for e in waiting))[:5],
+                    recent=outbox.latest(conn, account.name, RECENT),
                     held=outbox.with_status(conn, "held", account.name, limit=50),
                     dead=outbox.with_status(conn, "dead", account.name, limit=50),
                 )

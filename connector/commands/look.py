@@ -8,16 +8,8 @@ import click
 
 from connector.commands.common import account_option, chosen_account, local_time, opened, stamp
 from connector.effects import describe
-from connector.explain import as_lines, status_text, tell
+from connector.explain import STATUSES, as_lines, status_text, tell
 from connector.store import outbox
-
-_EFFECTS = {
-    "done": "сделано",
-    "ready": "в очереди",
-    "sending": "выполняется",
-    "held": "ждёт данных",
-    "dead": "не удалось",
-}
 
 
 @click.command()
@@ -36,7 +28,7 @@ def status() -> None:
             click.echo(f"  сигналы: {events or 'не было'}")
             effects = ", ".join(
                 f"{title} {account.effects[name]}"
-                for name, title in _EFFECTS.items()
+                for name, title in STATUSES.items()
                 if name in account.effects
             )
             click.echo(f"  действия: {effects or 'не было'}")

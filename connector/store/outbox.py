@@ -126,6 +126,12 @@ def with_status(
     return [_read(row) for row in conn.execute(statement)]
 
 
+def latest(conn: Connection, account: str, limit: int) -> list[Effect]:
+    """The latest effects of an account, whatever became of them, newest first."""
+    statement = select(outbox).where(outbox.c.account == account).order_by(outbox.c.id.desc()).limit(limit)
+    return [_read(row) for row in conn.execute(statement)]
+
+
 def start_attempt(conn: Connection, effect_id: int, now: datetime) -> None:
     """Set the «sending» mark before anything leaves, so that a crash after it is seen."""
     conn.execute(

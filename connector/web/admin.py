@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 
 from connector import explain
+from connector.crm.registry import CRMS
 from connector.effects import Effects, describe
 from connector.explain import status_text, trace_text
 from connector.reporting import Reporting
 from connector.status import Status
 from connector.store import archive, facts
 from connector.store.database import Database
+from connector.store.facts import AccountRow
 
 _LOOPBACK = ("127.0.0.1", "::1")
 
@@ -56,19 +58,28 @@ def admin(
 
     @bp.get("/")
     def overview() -> str:
-        return render_template("overview.html", status=status(), describe=describe, status_text=status_text)
+        return render_template(
+            "overview.html",
+            status=status(),
+            titles={name: adapter.title for name, adapter in CRMS.items()},
+            statuses=explain.STATUSES,
+            local=_local,
+            describe=describe,
+            status_text=status_text,
+        )
 
     @bp.get("/deals/<account>/<deal_id>")
     def deal(account: str, deal_id: str) -> str:
         with db.read() as conn:
             row = facts.account_row(conn, account)
             documents = archive.of_deal(conn, account, deal_id)
-        zone = ZoneInfo(row.timezone if row else "Europe/Moscow")
         return render_template(
             "deal.html",
             story=explain.tell(db, account, deal_id),
             documents=documents,
-            local=lambda moment: moment.astimezone(zone),
+            local=lambda moment: _local(moment, row),
+            amount_text=explain.amount_text,
+            event_text=explain.event_text,
             describe=describe,
             status_text=status_text,
             trace_text=trace_text,
@@ -103,3 +114,7 @@ def admin(
         return render_template("report.html", report=rendered)
 
     return bp
+
+
+def _local(moment: datetime, row: AccountRow | None) -> datetime:
+    return moment.astimezone(ZoneInfo(row.timezone)) if row else moment
