@@ -21,7 +21,7 @@ from connector.documents.kit import Kit
 from connector.documents.names import genitive_basis, genitive_name, genitive_post, participles
 from connector.documents.places import FAULTS, PLACES
 from connector.documents.requisites import RequisiteError
-from connector.domain import Contact, DealCard, User
+from connector.domain import Contact, DealCard, ProductRow, User
 from connector.errors import HeldError
 
 _PERSON = "человек"
@@ -203,11 +203,18 @@ class _Builder:
         picked = materials.pick(self._kit.cases, [*deal.tags, *([industry] if industry else [])])
         return [{"название": case.title, "текст": case.text, "результат": case.result} for case in picked]
 
+    def _rows(self) -> Sequence[ProductRow]:
+        """The deal's products; without any, the whole amount as one line, if our company names it."""
+        deal, name = self._card.deal, self.seller.data.get("позиция")
+        if self._card.rows or not name or not deal.amount or deal.amount < 0:
+            return self._card.rows
+        return (ProductRow(name, Decimal(1), deal.amount, unit="усл."),)
+
     def totals(self) -> money.Totals | None:
         deal = self._card.deal
         try:
             return money.totals(
-                self._card.rows, amount=deal.amount, seller_rate=self.seller.rate, on=self._issued_on
+                self._rows(), amount=deal.amount, seller_rate=self.seller.rate, on=self._issued_on
             )
         except HeldError as error:
             self.faults.update({field.name: field.where for field in error.missing})

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.documents.freeze import freeze, thaw
+from connector.documents.kit import Kit
 from connector.documents.places import FAULTS
 from connector.documents.render import RenderPool
 from connector.domain import Company, Contact, DealCard, ProductRow, Requisites, User
 from connector.errors import HeldError, RenderError
-from tests.documents.samples import CARD, COMPANY, CONTACT, DEAL, ROWS, build, with_requisites
+from tests.documents.samples import CARD, COMPANY, CONTACT, DEAL, ROWS, build, kit, with_requisites
 
 DETAILS = "Сделка → Компания → Реквизиты → "
 
@@ -97,6 +98,18 @@ def test_a_document_that_does_not_use_a_datum_is_not_held_by_it(pool: RenderPool
 
 def test_a_private_person_pays_an_invoice_without_an_inn(pool: RenderPool) -> None:
     pool.check("invoice", build(replace(CARD, company=None)))
+
+
+def test_a_deal_without_products_goes_as_one_line_where_our_company_names_it() -> None:
+    name = "Оборудование и услуги по заявке покупателя"
+    file = "documents/company.yml"
+    text = kit().files[file].decode().replace("    логотип:", f"    позиция: {name}\n    логотип:", 1)
+    named = Kit.from_files({**kit().files, file: text.encode()})
+    context = build(replace(CARD, rows=()), kit=named)
+    (row,) = context["товары"]
+    assert (row["название"], row["сумма"]) == (name, DEAL.amount)
+    assert context["итого"]["сумма"] == DEAL.amount
+    assert "товары" not in build(replace(CARD, rows=(), deal=replace(DEAL, amount=Decimal(0))), kit=named)
 
 
 def test_the_number_is_the_only_thing_that_a_check_does_without(pool: RenderPool) -> None:
