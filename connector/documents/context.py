@@ -206,7 +206,8 @@ class _Builder:
     def _rows(self) -> Sequence[ProductRow]:
         """The deal's products; without any, the whole amount as one line, if our company names it."""
         deal, name = self._card.deal, self.seller.data.get("позиция")
-        if self._card.rows or not name or not deal.amount or deal.amount < 0:
+        payable = deal.amount is not None and deal.amount.is_finite() and deal.amount > 0
+        if self._card.rows or not name or deal.amount is None or not payable:
             return self._card.rows
         return (ProductRow(name, Decimal(1), deal.amount, unit="усл."),)
 

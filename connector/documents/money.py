@@ -202,7 +202,9 @@ def _faults(
             fault(f"товары[{position}].цена", f"{place} (цена {row.price}; нужны рубли и целые копейки)")
         if row.vat_rate is None:
             continue
-        if seller_rate is None and row.vat_rate != 0:
+        if not row.vat_rate.is_finite():
+            fault(f"товары[{position}].ставка", f"{place} (ставка НДС {row.vat_rate})")
+        elif seller_rate is None and row.vat_rate != 0:
             fault(
                 f"товары[{position}].ставка",
                 f"{place} (стоит НДС {percent(row.vat_rate)}, а продавец работает без НДС)",
