@@ -23,11 +23,11 @@ types: setup
 
 check: lint types test
 
-# Pins what setup.cfg allows today, with hashes, for Python 3.11 and later.
+# Pins the newest versions that setup.cfg allows, with hashes, for every system and Python from 3.11 on.
 lock: setup
-	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --extra test --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock setup.cfg
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra test --generate-hashes \
+	  --no-annotate --no-header --output-file requirements.lock setup.cfg
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
