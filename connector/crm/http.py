@@ -24,11 +24,12 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from connector.clock import Clock
 from connector.crm.masking import hide_urls_in_library_logs, mask
-from connector.errors import CrmError, CrmErrorKind
+from connector.errors import CrmError, CrmErrorKind, RetryLater
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for a turn inside a call; a longer one gives the work back to the queue (RetryLater).
+#: Longest wait inside a call, unless the caller has more patience; a longer one gives the work back to the
+#: queue (RetryLater).
 MAX_TURN_WAIT = timedelta(seconds=5)
 
 #: How often and how long one call may be tried before its job is put back.
@@ -104,7 +105,8 @@ class HttpSession:
     """Calls of one account. Safe to share between threads.
 
     `secrets` are replaced wherever they could be seen; `follow_moves` repeats a call at the host that a
-    redirect with the same path names.
+    redirect with the same path names. `patience`: how long a call may wait for its turn, and for a CRM that
+    names a delay, before the work is given back.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class HttpSession:
         headers: Mapping[str, str] | None = None,
         timeout_s: tuple[float, float] = (5, 30),
         follow_moves: bool = False,
+        patience: timedelta = MAX_TURN_WAIT,
         rng: random.Random | None = None,
     ) -> None:
         self._account = account
@@ -130,6 +133,8 @@ class HttpSession:
         self._headers = {"User-Agent": "Connector", **(headers or {})}
         self._timeout_s = timeout_s
         self._follow_moves = follow_moves
+        self._patience = patience
+        self._retry_budget = max(RETRY_BUDGET, patience)
         self._rng = rng or random.Random()
         self._moved: dict[str, str] = {}
         self._local = threading.local()
@@ -145,23 +150,22 @@ class HttpSession:
         params: Mapping[str, object] | Sequence[tuple[str, object]] | None = None,
         json_body: object = None,
         body: bytes | None = None,
+        rate: Rate | None = None,
     ) -> Answer:
-        """Make one call; `call` names it in errors and logs.
+        """Make one call; `call` names it in errors and logs, `rate` is another limit than the account's.
 
         `repeatable` says that doing it twice does no harm. Others are repeated only after an answer that
         proves that nothing was done. Raises CrmError, and RetryLater when the rate limit is used up.
         """
+        rate = rate or self._rate
         spent = timedelta()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             self._clock.sleep(
                 self._limiter.acquire(
-                    self._rate.key,
-                    rate_per_s=self._rate.per_second,
-                    burst=self._rate.burst,
-                    max_wait=MAX_TURN_WAIT,
+                    rate.key, rate_per_s=rate.per_second, burst=rate.burst, max_wait=self._patience
                 )
             )
-            outcome = self._try(method, url, call, params, json_body, body)
+            outcome = self._try(method, url, call, params, json_body, body, rate)
             if isinstance(outcome, Answer):
                 return outcome
             if isinstance(outcome, _Moved):
@@ -169,7 +173,7 @@ class HttpSession:
             delay = outcome.error.retry_after or self._backoff(attempt)
             spent += delay
             again = outcome.error.kind == "retry" and (repeatable or outcome.harmless)
-            if not again or attempt == MAX_ATTEMPTS or spent > RETRY_BUDGET:
+            if not again or attempt == MAX_ATTEMPTS or spent > self._retry_budget:
                 raise outcome.error
             log.warning(
                 "%s failed, trying again in %.1f s",
@@ -185,6 +189,12 @@ class HttpSession:
             self._clock.sleep(delay)
         raise self._error("config", call, detail="the address keeps redirecting")
 
+    def wait_out(self, wait: timedelta) -> None:
+        """Let `wait` pass where there is patience enough; RetryLater where there is not."""
+        if wait > self._patience:
+            raise RetryLater(wait)
+        self._clock.sleep(wait)
+
     def mask(self, text: str) -> str:
         """`text` without the secrets of this account and without anything that looks like one."""
         return mask(text, self._secrets)
@@ -197,6 +207,7 @@ class HttpSession:
         params: Mapping[str, object] | Sequence[tuple[str, object]] | None,
         json_body: object,
         body: bytes | None,
+        rate: Rate,
     ) -> Answer | _Moved | _Failure:
         try:
             response = self._session().request(
@@ -215,9 +226,9 @@ class HttpSession:
         log.debug("%s answered %s", call, response.status_code, extra={"action": "crm_call"})
         if response.is_redirect:
             return self._redirect(response, call)
-        return self._judge(response, call)
+        return self._judge(response, call, rate)
 
-    def _judge(self, response: requests.Response, call: str) -> Answer | _Failure:
+    def _judge(self, response: requests.Response, call: str, rate: Rate) -> Answer | _Failure:
         """An answer or what is wrong with it: the CRM's own code first, then the HTTP status."""
         status = response.status_code
         readable, data = _parse(response)
@@ -226,20 +237,20 @@ class HttpSession:
             return Answer(status, data)
         own_delay = _retry_after(response, self._clock.now())
         if not readable:
-            return self._unreadable(status, call, own_delay)
+            return self._unreadable(status, call, own_delay, rate)
         fault = fault or Fault("")
         kind = self._rules.by_code.get(fault.code.upper()) or _kind_of(status)
         refused = fault.refused or (status == 429 and not fault.code)
         delay = own_delay or fault.retry_after
         # A fault with a delay of its own that refused nothing else concerns one method, not the account.
         if refused or (kind == "retry" and status in (429, 503) and fault.retry_after is None):
-            self._push_back(delay or DEFAULT_PUSH_BACK)
+            self._push_back(rate, delay or DEFAULT_PUSH_BACK)
         return _Failure(
             self._error(kind, call, code=fault.code, status=status, detail=fault.detail, retry_after=delay),
             harmless=refused,
         )
 
-    def _unreadable(self, status: int, call: str, own_delay: timedelta | None) -> _Failure:
+    def _unreadable(self, status: int, call: str, own_delay: timedelta | None, rate: Rate) -> _Failure:
         """HTML or nothing where JSON should be: an overloaded or blocking front, so temporary."""
         if status == 401:
             return _Failure(self._error("reauth", call, status=status), harmless=True)
@@ -247,7 +258,7 @@ class HttpSession:
         if status == 403:
             delay = own_delay or BLOCKED_PAUSE
         if status in (403, 429, 503):
-            self._push_back(delay or DEFAULT_PUSH_BACK)
+            self._push_back(rate, delay or DEFAULT_PUSH_BACK)
         error = self._error("retry", call, status=status, detail="the answer is not JSON", retry_after=delay)
         return _Failure(error, harmless=status in (403, 429))
 
@@ -281,8 +292,8 @@ class HttpSession:
             url = urlunsplit((base.scheme, base.netloc, parts.path, parts.query, parts.fragment))
         return url
 
-    def _push_back(self, delay: timedelta) -> None:
-        self._limiter.push_back(self._rate.key, self._clock.now() + delay)
+    def _push_back(self, rate: Rate, delay: timedelta) -> None:
+        self._limiter.push_back(rate.key, self._clock.now() + delay)
 
     def _backoff(self, attempt: int) -> timedelta:
         """0.5, 1, 2 … seconds, shortened by chance so that workers do not come back together."""

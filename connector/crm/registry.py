@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from connector.clock import Clock
@@ -13,13 +14,23 @@ from connector.crm.amocrm.webhook import parse_webhook as parse_amocrm
 from connector.crm.base import CrmClient, WebhookParser
 from connector.crm.bitrix24.client import Bitrix24Client
 from connector.crm.bitrix24.webhook import parse_webhook as parse_bitrix24
-from connector.crm.http import RateLimiter
+from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 
 
 class ClientFactory(Protocol):
-    """Builds the client of one account; makes no call yet."""
+    """Builds the client of one account; makes no call yet.
 
-    def __call__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> CrmClient: ...
+    `patience`: how long a call may wait for its turn before it raises RetryLater.
+    """
+
+    def __call__(
+        self,
+        account: AccountConfig,
+        *,
+        limiter: RateLimiter,
+        clock: Clock,
+        patience: timedelta = MAX_TURN_WAIT,
+    ) -> CrmClient: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,3 +69,17 @@ def test_a_method_out_of_execution_time_waits_until_it_is_free(
     assert wait is not None
     assert timedelta(seconds=60) < wait <= timedelta(seconds=602)
     assert office.client.pipelines()
+
+
+@bitrix24_only
+@pytest.mark.parametrize("text", ["", "0", "$result[page0][items][49][id]"])
+def test_whatever_a_reference_to_nothing_becomes_a_long_list_ends_where_it_ends(
+    office: Office, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(office.sandbox.bitrix24.switches, "unresolved_reference", text)
+    listed = [deal.id for deal in office.client.deals()]
+    assert sorted(listed, key=int) == listed
+    assert set(listed) == {str(deal.id) for deal in office.portal.deals.values() if not deal.is_deleted}
+    moves = [change.event_id for change in office.client.stage_changes()]
+    assert len(moves) > len(listed)
+    assert sorted(set(moves)) == moves

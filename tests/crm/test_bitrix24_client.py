@@ -12,7 +12,7 @@ import responses
 
 from connector.clock import FixedClock
 from connector.config import AccountConfig
-from connector.crm.bitrix24.api import OVERLOAD_PAUSE, PAGE, B24Api, read_error
+from connector.crm.bitrix24.api import OVERLOAD_PAUSE, B24Api, read_error
 from connector.crm.bitrix24.client import Bitrix24Client
 from connector.crm.bitrix24.subscription import EVENTS, manual_steps
 from connector.crm.wild import Wild
@@ -119,6 +119,26 @@ def test_a_method_near_its_execution_limit_is_not_called(api, web) -> None:
         api.call("crm.item.list", {}, same)
     assert caught.value.wait == timedelta(seconds=301)
     api.call("profile", {}, same)
+    with pytest.raises(RetryLater):
+        api.batch({"a": ("crm.item.list", {})})
+
+
+def test_commands_of_a_batch_tell_the_execution_time_of_their_methods(api, web) -> None:
+    answer = {"result": {"a": {}}, "result_error": [], "result_time": {"a": time_used(475.5, 300)}}
+    web.post(address("batch"), json={"result": answer})
+    api.batch({"a": ("crm.item.list", {})})
+    with pytest.raises(RetryLater) as caught:
+        api.call("crm.item.list", {}, same)
+    assert caught.value.wait == timedelta(seconds=301)
+
+
+def test_who_has_the_patience_waits_for_execution_time(account, limiter, web) -> None:
+    clock = FixedClock(NOW)
+    api = B24Api(account, limiter=limiter, clock=clock, patience=timedelta(minutes=30))
+    web.post(address("crm.item.list"), json={"result": {}, "time": time_used(475.5, 300)})
+    api.call("crm.item.list", {}, same)
+    api.call("crm.item.list", {}, same)
+    assert timedelta(seconds=301) in clock.waits
 
 
 def test_a_method_over_its_execution_limit_waits_as_the_answers_before_said(api, web, limiter) -> None:
@@ -166,24 +186,6 @@ def test_a_failed_command_of_a_batch_fails_alone(api, web) -> None:
     with pytest.raises(CrmError) as caught:
         answers.read("c", same)
     assert (caught.value.kind, caught.value.call) == ("config", "crm.item.get")
-
-
-def test_a_long_list_is_read_by_ascending_id_without_counting(api, web) -> None:
-    rows = [{"id": number} for number in range(1, PAGE + 4)]
-    web.post(address("crm.item.list"), json={"result": {"items": rows[:PAGE]}})
-    web.post(address("crm.item.list"), json={"result": {"items": rows[PAGE:]}})
-    found = api.keyset(
-        "crm.item.list", {"filter": {"x": 1}}, lambda r: r["items"], lambda i: i["id"].int(), key="id"
-    )
-    assert list(found) == [row["id"] for row in rows]
-    assert sent(web) == {"filter": {"x": 1, ">id": PAGE}, "order": {"id": "ASC"}, "start": -1}
-
-
-def test_a_list_that_ignores_the_filter_does_not_run_for_ever(api, web) -> None:
-    web.post(address("crm.item.list"), json={"result": {"items": [{"id": 7}] * PAGE}})
-    with pytest.raises(CrmError) as caught:
-        list(api.keyset("crm.item.list", {}, lambda r: r["items"], lambda i: i["id"].int(), key="id"))
-    assert caught.value.code == "UNEXPECTED_ANSWER"
 
 
 def test_a_comment_carries_its_files_in_base64(client, web) -> None:

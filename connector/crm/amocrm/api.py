@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
 from connector.clock import Clock
 from connector.config import AccountConfig
-from connector.crm.http import ErrorRules, Fault, HttpSession, Rate, RateLimiter
+from connector.crm.http import MAX_TURN_WAIT, ErrorRules, Fault, HttpSession, Rate, RateLimiter
 from connector.crm.wild import Malformed, Wild
 from connector.errors import CrmError, CrmErrorKind
 
@@ -63,7 +64,14 @@ RULES = ErrorRules(read_error, BY_CODE)
 class AmoApi:
     """One account's API. Every method raises CrmError, or RetryLater when the rate limit is used up."""
 
-    def __init__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: AccountConfig,
+        *,
+        limiter: RateLimiter,
+        clock: Clock,
+        patience: timedelta = MAX_TURN_WAIT,
+    ) -> None:
         self.account = account.name
         self._base = account.url
         self._http = HttpSession(
@@ -75,6 +83,7 @@ class AmoApi:
             secrets=(account.token, account.hook_secret),
             headers={"Authorization": f"Bearer {account.token}"},
             timeout_s=(5, 20),
+            patience=patience,
         )
 
     def one(self, path: str, read: Reader[T], params: Params = ()) -> T | None:

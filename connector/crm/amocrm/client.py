@@ -19,7 +19,7 @@ from connector.crm.amocrm.subscription import subscribe
 from connector.crm.amocrm.timeline import Timeline
 from connector.crm.amocrm.wire import Wire, elements, loss_reason, pipeline, product_row, user, with_kopecks
 from connector.crm.base import Subscription
-from connector.crm.http import RateLimiter
+from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.requisites import from_fields, merged
 from connector.crm.wild import Malformed, Wild
 from connector.domain import (
@@ -59,10 +59,17 @@ class _Settings:
 class AmoCrmClient:
     """One account of amoCRM, through a long-lived token. Safe to share between threads."""
 
-    def __init__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: AccountConfig,
+        *,
+        limiter: RateLimiter,
+        clock: Clock,
+        patience: timedelta = MAX_TURN_WAIT,
+    ) -> None:
         self.account = account.name
         self._clock = clock
-        self._api = AmoApi(account, limiter=limiter, clock=clock)
+        self._api = AmoApi(account, limiter=limiter, clock=clock, patience=patience)
         self._lock = threading.Lock()
         self._known: tuple[datetime, _Settings] | None = None
 

@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from connector.clock import Clock
 from connector.config import AccountConfig
-from connector.crm.http import ErrorRules, Fault, HttpSession, Rate, RateLimiter
+from connector.crm.http import MAX_TURN_WAIT, ErrorRules, Fault, HttpSession, Rate, RateLimiter
 from connector.crm.wild import Malformed, Wild
-from connector.errors import CrmError, CrmErrorKind, RetryLater
+from connector.errors import CrmError, CrmErrorKind
 
 T = TypeVar("T")
 Params = Mapping[str, object]
@@ -33,6 +33,9 @@ BURST = 45
 
 #: Seconds of execution a method may use in ten minutes are 480; the call that crosses the line still runs.
 OPERATING_LIMIT_S = 470
+
+#: The refusal of a method that has used up its execution time.
+OUT_OF_TIME = "OPERATION_TIME_LIMIT"
 
 #: Until when a method is blocked is not in the refusal, only in the answers before it.
 OPERATING_PAUSE = timedelta(minutes=1)
@@ -59,7 +62,7 @@ BY_CODE: dict[str, CrmErrorKind] = {
     "NOT_FOUND": "not_found",
     "OWNER_NOT_FOUND": "not_found",
     "QUERY_LIMIT_EXCEEDED": "retry",
-    "OPERATION_TIME_LIMIT": "retry",
+    OUT_OF_TIME: "retry",
     "OVERLOAD_LIMIT": "retry",
     "INTERNAL_SERVER_ERROR": "retry",
     "ERROR_UNEXPECTED_ANSWER": "retry",
@@ -76,7 +79,7 @@ def read_error(_status: int, body: object) -> Fault | None:
     detail = re.sub(r"<[^<>]{1,20}>", " ", wild.text_at("error_description"))
     if code == "" and re.search(r"not found|не найден", detail, re.IGNORECASE):
         code = "NOT_FOUND"
-    pauses = {"OPERATION_TIME_LIMIT": OPERATING_PAUSE, "OVERLOAD_LIMIT": OVERLOAD_PAUSE}
+    pauses = {OUT_OF_TIME: OPERATING_PAUSE, "OVERLOAD_LIMIT": OVERLOAD_PAUSE}
     refused = code in ("QUERY_LIMIT_EXCEEDED", "OVERLOAD_LIMIT")
     return Fault(code, detail, refused=refused, retry_after=pauses.get(code))
 
@@ -87,7 +90,14 @@ RULES = ErrorRules(read_error, BY_CODE)
 class B24Api:
     """One portal's REST. Every method raises CrmError, or RetryLater when a limit is used up."""
 
-    def __init__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: AccountConfig,
+        *,
+        limiter: RateLimiter,
+        clock: Clock,
+        patience: timedelta = MAX_TURN_WAIT,
+    ) -> None:
         self.account = account.name
         self.base = account.url
         self._clock = clock
@@ -103,6 +113,7 @@ class B24Api:
             # The server itself cuts a request after 60 s.
             timeout_s=(8, 65),
             follow_moves=True,
+            patience=patience,
         )
 
     def call(self, method: str, params: Params, read: Reader[T], *, repeatable: bool = True) -> T:
@@ -118,54 +129,20 @@ class B24Api:
                 return None
             raise
 
-    def batch(self, commands: Mapping[str, tuple[str, Params]]) -> Batch:
-        """Several reads in one request, at most 50. A command that fails does not stop the others."""
+    def batch(self, commands: Mapping[str, tuple[str, Params]], *, halt: bool = False) -> Batch:
+        """Several reads in one request, at most 50. With `halt` the first failure stops the rest."""
+        methods = {key: method for key, (method, _) in commands.items()}
+        # Their execution time is theirs, whoever called them.
+        self._await_free(set(methods.values()))
         cmd = {key: f"{method}?{_query(params)}" for key, (method, params) in commands.items()}
-        envelope = self._send("batch", {"halt": 0, "cmd": cmd}, repeatable=True)
+        envelope = self._send("batch", {"halt": int(halt), "cmd": cmd}, repeatable=True)
         parts = envelope.get("result")
         parts = parts if isinstance(parts, dict) else {}
-        return Batch(
-            self,
-            {key: method for key, (method, _) in commands.items()},
-            _as_map(parts.get("result"), list(commands)),
-            _as_map(parts.get("result_error"), list(commands)),
-        )
-
-    def keyset(
-        self,
-        method: str,
-        params: Mapping[str, object],
-        rows: Callable[[Wild], Wild],
-        read: Reader[T],
-        *,
-        key: str,
-    ) -> Iterator[T]:
-        """All rows by ascending id, a page at a time: no counting, no offset that could slip.
-
-        `rows` finds the list in the result; `key` is how this method spells the id, in filter and rows alike.
-        """
-        last = 0
-        given = params.get("filter")
-        filters = dict(given) if isinstance(given, dict) else {}
-        while True:
-            page = {
-                **params,
-                "filter": {**filters, f">{key}": last},
-                "order": {key: "ASC"},
-                "start": -1,
-            }
-
-            def read_page(result: Wild) -> list[tuple[int, T]]:
-                return [(item[key].int(), read(item)) for item in rows(result).each()]
-
-            found = self.call(method, page, read_page)
-            for row_id, row in found:
-                if row_id <= last:
-                    raise self.unexpected(method, f"row {row_id} came after {last}")
-                last = row_id
-                yield row
-            if len(found) < PAGE:
-                return
+        keys = list(commands)
+        for key, time in _as_map(parts.get("result_time"), keys).items():
+            self._operating.note(methods.get(key, ""), time)
+        results, errors = (_as_map(parts.get(name), keys) for name in ("result", "result_error"))
+        return Batch(self, methods, results, errors)
 
     def offset(
         self, method: str, params: Params, rows: Callable[[Wild], Wild], read: Reader[T]
@@ -189,7 +166,7 @@ class B24Api:
         )
 
     def _send(self, method: str, params: Params, *, repeatable: bool) -> dict[str, object]:
-        self._operating.check(method)
+        self._await_free({method})
         try:
             data = self._http.send(
                 "POST",
@@ -199,13 +176,23 @@ class B24Api:
                 json_body=dict(params),
             ).data
         except CrmError as error:
-            if error.code == "OPERATION_TIME_LIMIT":
-                error.retry_after = self._operating.free_in(method) or error.retry_after
+            error.retry_after = self.retry_after(method, error.code, error.retry_after)
             raise
         if not isinstance(data, dict) or "result" not in data:
             raise self.unexpected(method, "no result")
         self._operating.note(method, data.get("time"))
         return data
+
+    def retry_after(self, method: str, code: str, told: timedelta | None) -> timedelta | None:
+        """How long to leave `method` alone after an error with that code, which itself told `told`."""
+        return (self._operating.free_in(method) if code == OUT_OF_TIME else None) or told
+
+    def _await_free(self, methods: set[str]) -> None:
+        """Go on when none of the methods is out of execution time; RetryLater when that takes too long."""
+        for method in methods:
+            wait = self._operating.blocked_for(method)
+            if wait is not None:
+                self._http.wait_out(wait)
 
     def read_result(self, method: str, read: Reader[T], result: object) -> T:
         """`result` as `read` understands it; CrmError when it has another shape."""
@@ -242,7 +229,7 @@ class Batch:
                 call=method,
                 code=fault.code,
                 detail=fault.detail[:300],
-                retry_after=fault.retry_after,
+                retry_after=self._api.retry_after(method, fault.code, fault.retry_after),
             )
         return self._api.read_result(method, read, self._results.get(key))
 
@@ -274,13 +261,11 @@ class _OperatingBook:
         with self._lock:
             self._used[method] = (float(used), reset_at)
 
-    def check(self, method: str) -> None:
-        """RetryLater when the next call would be refused."""
+    def blocked_for(self, method: str) -> timedelta | None:
+        """How long calls of the method would be refused; None when the next one would not."""
         with self._lock:
             used, _ = self._used.get(method, (0.0, datetime.min.replace(tzinfo=UTC)))
-        wait = self.free_in(method)
-        if used >= OPERATING_LIMIT_S and wait is not None:
-            raise RetryLater(wait)
+        return self.free_in(method) if used >= OPERATING_LIMIT_S else None
 
     def free_in(self, method: str) -> timedelta | None:
         """How long until the oldest minute of the method drops out; None when that is past or unknown."""

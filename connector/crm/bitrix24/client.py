@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,13 +16,14 @@ from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.crm.base import Subscription
 from connector.crm.bitrix24 import wire
-from connector.crm.bitrix24.api import PAGE, B24Api, Batch, Params
+from connector.crm.bitrix24.api import PAGE, B24Api, Batch, Params, Reader
 from connector.crm.bitrix24.directory import FieldInfo, read_directory, read_fields
 from connector.crm.bitrix24.history import StageHistory
+from connector.crm.bitrix24.listing import LongList
 from connector.crm.bitrix24.subscription import manual_steps
 from connector.crm.bitrix24.timeline import Timeline
 from connector.crm.bitrix24.wire import COMPANY, CONTACT, DEAL, REQUISITE, Wire
-from connector.crm.http import RateLimiter
+from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.wild import Malformed, Wild
 from connector.domain import (
     AccountInfo,
@@ -38,6 +40,8 @@ from connector.domain import (
     User,
 )
 from connector.errors import CrmError
+
+T = TypeVar("T")
 
 #: How long the portal's settings (stages, sources, custom fields) are believed while deals are read.
 SETTINGS_AGE = timedelta(hours=1)
@@ -61,12 +65,19 @@ ZONES = {
 class Bitrix24Client:
     """One portal, through an inbound webhook. Safe to share between threads."""
 
-    def __init__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: AccountConfig,
+        *,
+        limiter: RateLimiter,
+        clock: Clock,
+        patience: timedelta = MAX_TURN_WAIT,
+    ) -> None:
         self.account = account.name
         self._clock = clock
-        self._api = B24Api(account, limiter=limiter, clock=clock)
+        self._api = B24Api(account, limiter=limiter, clock=clock, patience=patience)
         self._timeline = Timeline(self._api)
-        self._history = StageHistory(self._api)
+        self._history = StageHistory(self._api, clock)
         self._lock = threading.Lock()
         self._known: tuple[datetime, Wire] | None = None
         self._fields: dict[int, tuple[datetime, Mapping[str, FieldInfo]]] = {}
@@ -168,9 +179,7 @@ class Bitrix24Client:
             "filter": filters,
             "useOriginalUfNames": "Y",
         }
-        return self._api.keyset(
-            "crm.item.list", params, lambda result: result["items"], reader.deal, key="id"
-        )
+        return self._items(params, reader.deal).rows()
 
     def stage_changes(
         self, *, deal_id: str | None = None, since: datetime | None = None
@@ -183,14 +192,7 @@ class Bitrix24Client:
         for name, value in (("contactId", contact_id), ("companyId", company_id)):
             if value is not None:
                 params = {"entityTypeId": DEAL, "select": ["id"], "filter": {f"={name}": int(value)}}
-                ids = self._api.keyset(
-                    "crm.item.list",
-                    params,
-                    lambda result: result["items"],
-                    lambda item: item["id"].id(),
-                    key="id",
-                )
-                found.update(dict.fromkeys(ids))
+                found.update(dict.fromkeys(self._items(params, lambda item: item["id"].id()).rows()))
         return list(found)
 
     def add_note(
@@ -244,6 +246,9 @@ class Bitrix24Client:
         """An inbound webhook cannot subscribe to events: what a person has to do, step by step."""
         scopes = self._api.call("scope", {}, lambda result: [scope.text() for scope in result.each()])
         return Subscription(destination, created=False, manual_steps=manual_steps(destination, scopes))
+
+    def _items(self, params: Params, read: Reader[T]) -> LongList[T]:
+        return LongList(self._api, self._clock, "crm.item.list", params, read, key="id")
 
     def _details(self, found: tuple[str, Requisites] | None) -> Requisites:
         """Requisites with the bank account and the address, which the portal keeps apart."""

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from connector.clock import Clock
 from connector.crm.bitrix24.api import BATCH, B24Api
+from connector.crm.bitrix24.listing import LongList
 from connector.crm.bitrix24.wire import DEAL
 from connector.crm.wild import Wild
 from connector.domain import StageChange
@@ -39,8 +41,9 @@ class Row:
 class StageHistory:
     """Reads of one portal's history."""
 
-    def __init__(self, api: B24Api) -> None:
+    def __init__(self, api: B24Api, clock: Clock) -> None:
         self._api = api
+        self._clock = clock
 
     def of_deal(self, deal_id: str, since: datetime | None) -> Iterator[StageChange]:
         """The moves of one deal, oldest first."""
@@ -64,7 +67,7 @@ class StageHistory:
 
     def _rows(self, filters: dict[str, object]) -> Iterator[Row]:
         params = {"entityTypeId": DEAL, "filter": filters}
-        return self._api.keyset(METHOD, params, lambda result: result["items"], _read_row, key="ID")
+        return LongList(self._api, self._clock, METHOD, params, _read_row, key="ID").rows()
 
     def _earlier(self, rows: list[Row], known: dict[str, Row]) -> dict[str, Row]:
         """The last row before these of each deal that came without its creation; one request for all."""

@@ -1,0 +1,164 @@
+"""Long lists of Bitrix24 against a portal that answers as its documentation says, page by page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+import requests
+import responses
+
+from connector.clock import FixedClock
+from connector.config import AccountConfig
+from connector.crm.bitrix24.api import PAGE, B24Api
+from connector.crm.bitrix24.listing import FIRST_CHAIN, LONGEST_CHAIN, QUICK, SLOW, LongList
+from connector.errors import CrmError
+from tests.crm.limiter import Turnstile
+
+NOW = datetime(2025, 11, 24, 16, 0, tzinfo=UTC)
+BASE = "https://romashka.bitrix24.test/rest/1/hush0hush0hush"
+METHOD = "crm.item.list"
+REFERENCE = re.compile(r"\$result\[(\w+)\]\[items\]\[(\d+)\]\[id\]")
+
+Trouble = Callable[[str], dict[str, Any] | None]
+
+
+class Portal:
+    """Items 3, 6, 9 … in pages of 50. A reference to nothing becomes an empty text, which filters nothing."""
+
+    def __init__(self, clock: FixedClock, count: int) -> None:
+        self.clock = clock
+        self.ids = [3 * number for number in range(1, count + 1)]
+        self.lengths: list[int] = []
+        self.takes = timedelta()
+        self.trouble: Trouble = lambda name: None
+
+    def one(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        asked = json.loads(request.body or "{}")
+        self.lengths.append(1)
+        return self._answer({"result": {"items": self._page(asked["filter"][">id"])}})
+
+    def batch(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        body = json.loads(request.body or "{}")
+        assert body["halt"] == 1
+        self.lengths.append(len(body["cmd"]))
+        results: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name, command in body["cmd"].items():
+            fault = self.trouble(name)
+            if fault is not None:
+                errors[name] = fault
+                break
+            last = parse_qs(command.partition("?")[2])["filter[>id]"][0]
+            reference = REFERENCE.fullmatch(last)
+            if reference:
+                items = results[reference[1]]["items"]
+                index = int(reference[2])
+                last = str(items[index]["id"]) if index < len(items) else "0"
+            results[name] = {"items": self._page(int(last))}
+        return self._answer({"result": {"result": results, "result_error": errors or []}})
+
+    def _page(self, after: int) -> list[dict[str, int]]:
+        return [{"id": one} for one in self.ids if one > after][:PAGE]
+
+    def _answer(self, body: object) -> tuple[int, dict[str, str], str]:
+        self.clock.sleep(self.takes)
+        return 200, {}, json.dumps(body)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NOW)
+
+
+@pytest.fixture
+def web() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+def opened(web: responses.RequestsMock, clock: FixedClock, count: int) -> tuple[Portal, LongList[int]]:
+    portal = Portal(clock, count)
+    web.add_callback("POST", f"{BASE}/{METHOD}.json", portal.one)
+    web.add_callback("POST", f"{BASE}/batch.json", portal.batch)
+    api = B24Api(AccountConfig("main", "bitrix24", BASE), limiter=Turnstile(), clock=clock)
+    listing = LongList(api, clock, METHOD, {"filter": {"x": 1}}, lambda item: item["id"].int(), key="id")
+    return portal, listing
+
+
+@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 99, 100, 300, 301, 1000, 2149])
+def test_every_row_comes_once_and_in_order_wherever_the_list_ends(web, clock, count) -> None:
+    portal, listing = opened(web, clock, count)
+    assert list(listing.rows()) == portal.ids
+
+
+def test_a_short_list_is_one_plain_call(web, clock) -> None:
+    portal, listing = opened(web, clock, PAGE - 1)
+    list(listing.rows())
+    assert portal.lengths == [1]
+    sent = json.loads(web.calls[0].request.body or "{}")
+    assert sent == {"filter": {"x": 1, ">id": 0}, "order": {"id": "ASC"}, "start": -1}
+
+
+def test_a_long_list_takes_few_requests(web, clock) -> None:
+    portal, listing = opened(web, clock, 10_000)
+    assert len(list(listing.rows())) == 10_000
+    assert portal.lengths[:4] == [1, FIRST_CHAIN, 2 * FIRST_CHAIN, LONGEST_CHAIN]
+    assert len(portal.lengths) <= 13
+
+
+def test_a_slow_portal_is_asked_for_less_at_once(web, clock) -> None:
+    portal, listing = opened(web, clock, 6_000)
+    rows = listing.rows()
+    found = []
+    while LONGEST_CHAIN not in portal.lengths:
+        found.append(next(rows))
+    portal.takes = SLOW + timedelta(seconds=1)
+    found += rows
+    assert found == portal.ids
+    assert portal.lengths[3:8] == [20, 20, 10, 5, 2]
+
+
+def test_a_portal_that_is_not_quick_is_asked_for_no_more(web, clock) -> None:
+    portal, listing = opened(web, clock, 2_000)
+    rows = listing.rows()
+    next(rows)
+    portal.takes = QUICK + timedelta(seconds=1)
+    list(rows)
+    assert set(portal.lengths[1:]) == {FIRST_CHAIN}
+
+
+def test_a_page_that_failed_for_the_moment_is_asked_for_alone(web, clock) -> None:
+    portal, listing = opened(web, clock, 1_000)
+    failures = iter([{"error": "INTERNAL_SERVER_ERROR", "error_description": "x"}])
+    portal.trouble = lambda name: next(failures, None) if name == "page2" else None
+    assert list(listing.rows()) == portal.ids
+    assert portal.lengths[:3] == [1, FIRST_CHAIN, 1]
+
+
+@pytest.mark.parametrize(("code", "kind"), [("ACCESS_DENIED", "config"), ("INVALID_ARG_VALUE", "rejected")])
+def test_an_error_within_a_chain_keeps_its_kind(web, clock, code, kind) -> None:
+    portal, listing = opened(web, clock, 1_000)
+    portal.trouble = lambda name: {"error": code, "error_description": "x"} if name == "page1" else None
+    with pytest.raises(CrmError) as caught:
+        list(listing.rows())
+    assert (caught.value.kind, caught.value.code, caught.value.call) == (kind, code, METHOD)
+
+
+def test_an_error_behind_the_end_of_the_list_means_nothing(web, clock) -> None:
+    portal, listing = opened(web, clock, 120)
+    portal.trouble = lambda name: {"error": "INVALID_ARG_VALUE"} if name == "page2" else None
+    assert list(listing.rows()) == portal.ids
+
+
+def test_ids_that_do_not_ascend_are_an_error_and_no_endless_loop(web, clock) -> None:
+    portal, listing = opened(web, clock, 1_000)
+    portal._page = lambda after: [{"id": one} for one in portal.ids[:PAGE]]  # type: ignore[method-assign]
+    with pytest.raises(CrmError) as caught:
+        list(listing.rows())
+    assert caught.value.code == "UNEXPECTED_ANSWER"
