@@ -1,4 +1,4 @@
-"""The worker dies again and again, at any moment: after a restart every effect of every deal is there once."""
+"""The worker dies again and again, at any moment: after a restart every effect is there once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from connector.store.schema import documents, number_series, outbox
 from tests.e2e.office import Office
 from tests.e2e.programs import Installation, Program, is_alive
 
-KILLS = 10
-DEALS = 13
-STAGES = ("Встреча проведена", "Счёт выставлен", "Счёт выставлен")
+#: How often the worker is killed and how many deals of each CRM move meanwhile, on each database.
+STORMS = {"sqlite": (10, 13), "postgresql": (5, 8)}
+STAGES = ("Счёт выставлен", "Встреча проведена", "Счёт выставлен", "Счёт выставлен")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,17 @@ def test_what_a_killed_worker_was_doing_is_there_once(
         calm = [
             move(office, number, stage)
             for office in here.offices.values()
-            for number, stage in enumerate(STAGES)
+            for number, stage in enumerate(STAGES[:2])
         ]
         here.wait_for(lambda: len(letters_of(own_sandbox, calm)) == len(calm), "letters of the calm deals")
         here.settle()
 
-        to_move = [(office, number) for number in range(DEALS) for office in here.offices.values()]
+        kills, deals = STORMS[here.app.db.dialect]
+        to_move = [(office, number) for number in range(deals) for office in here.offices.values()]
         stormy: list[Moved] = []
         orphans: list[int] = []
-        for kill in range(KILLS):
-            share = len(to_move) * (kill + 1) // KILLS
+        for kill in range(kills):
+            share = len(to_move) * (kill + 1) // kills
             for office, number in to_move[len(stormy) : share]:
                 stormy.append(move(office, number + 100, STAGES[number % len(STAGES)]))
             wait_for_progress(here, worker, rng)
@@ -80,12 +81,11 @@ def move(office: Office, number: int, stage: str) -> Moved:
 
 def wait_for_progress(here: Installation, worker: Program, rng: random.Random) -> None:
     """Some effects more, then a moment that nobody chose: kills fall into the middle of the work."""
-    wanted = here.effects_done() + rng.randint(1, 8)
+    wanted = here.effects_done() + rng.randint(1, 6)
     deadline = time.monotonic() + 8
     while here.effects_done() < wanted and time.monotonic() < deadline:
         assert worker.is_running, worker.stderr
         time.sleep(0.02)
-    print(f"{time.monotonic():.1f} {here.effects_done()}/{wanted}")
     time.sleep(rng.uniform(0, 0.4))
 
 
