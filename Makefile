@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The board's port in the demo: make demo PORT=9000
+PORT ?= 8090
 
 .PHONY: demo test setup lint types check lock clean
 
 demo: setup
-	$(BIN)/connector demo
+	@$(BIN)/connector demo --port $(PORT)
 
 test: setup
 	$(BIN)/python -m pytest
@@ -30,4 +32,4 @@ lock: setup
 	  --no-annotate --no-header --output-file requirements.lock setup.cfg
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV).old build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
