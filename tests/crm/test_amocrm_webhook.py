@@ -55,10 +55,12 @@ def test_a_delivery_says_what_happened_to_what(name: str, expect: list[tuple[Eve
     assert body.token == ""
 
 
-@pytest.mark.parametrize("path", hook_files("amocrm"), ids=lambda path: path.name)
+#: Without widget triggers: they are told apart by their type code, not by a name.
+NAMED_EVENTS = [path for path in hook_files("amocrm") if not path.stem.startswith("event_")]
+
+
+@pytest.mark.parametrize("path", NAMED_EVENTS, ids=lambda path: path.name)
 def test_every_recorded_event_has_a_handler_or_is_known_as_unused(path) -> None:
-    if path.stem.startswith("event_"):
-        pytest.skip("widget triggers are told apart by their type code")
     entity, _, action = path.stem.partition("__")[0].partition("_")
     assert (entity, action) in HANDLERS or (entity, action) in KNOWN_UNUSED, (
         f"{path.name}: add a line to connector.crm.amocrm.webhook.HANDLERS:\n"
