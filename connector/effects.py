@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -50,8 +49,7 @@ class Effects:
             effect = outbox.find(conn, job.args["effect_id"])
             if effect is None or effect.status in ("done", "dead", "cancelled"):
                 return
-            outbox.start_attempt(conn, effect.id, self._clock.now())
-        effect = replace(effect, attempts=effect.attempts + 1)
+            effect = outbox.start_attempt(conn, effect, self._clock.now())
         try:
             result = ACTIONS[effect.action](effect, self._tools(effect.account))
         except HeldError as error:
@@ -59,16 +57,17 @@ class Effects:
             return
         except DealGone as error:
             with self._db.begin() as conn:
-                outbox.cancel(conn, effect.id, str(error), self._clock.now())
+                outbox.cancel(conn, effect, str(error), self._clock.now())
             return
         except Exception as error:
             # Of an error that is not ours only the kind is kept: its text may hold a secret.
             shown = str(error) if isinstance(error, ConnectorError) else type(error).__name__
             with self._db.begin() as conn:
-                outbox.put_back(conn, effect.id, self._clock.now(), shown)
+                outbox.put_back(conn, effect, self._clock.now(), shown)
             raise
         with self._db.begin() as conn:
-            outbox.finish(conn, effect.id, dict(result), self._clock.now())
+            if not outbox.finish(conn, effect, result, self._clock.now()):
+                return
             self._release_followers(conn, effect)
             self._close_answered_asks(conn, effect)
         log.info(
@@ -86,9 +85,12 @@ class Effects:
         now = self._clock.now()
         with self._db.begin() as conn:
             effect = outbox.find(conn, job.args["effect_id"])
-            if effect is None or effect.status == "done":
+            if effect is None or effect.status not in ("ready", "sending"):
                 return
-            outbox.bury(conn, effect.id, error, now)
+            # What the attempt itself wrote down is fit to be shown; the worker's word may hold a secret.
+            error = effect.error if effect.status == "ready" and effect.error else error
+            outbox.bury(conn, effect, error, now)
+            self._close_answered_asks(conn, effect)
             if effect.action in INTERNAL_ACTIONS or effect.deal_id is None:
                 return
             page = f"{self._base_url}/deals/{effect.account}/{effect.deal_id}"
@@ -104,9 +106,7 @@ class Effects:
             effect = outbox.find(conn, effect_id)
             if effect is None or effect.status not in ("dead", "held"):
                 return False
-            outbox.put_back(conn, effect.id, self._clock.now())
-            self._enqueue(conn, effect)
-        return True
+            return self._try_again(conn, effect)
 
     def recheck_held(self, account: str) -> int:
         """Try held effects again without a signal from the CRM; how many. Some changes raise no event at all.
@@ -117,24 +117,22 @@ class Effects:
             waiting = sorted(
                 outbox.with_status(conn, "held", account, limit=1000), key=lambda e: e.updated_at
             )
-            for effect in waiting[:RECHECKED]:
-                outbox.put_back(conn, effect.id, self._clock.now())
-                self._enqueue(conn, effect)
-        return len(waiting[:RECHECKED])
+            return sum(self._try_again(conn, effect) for effect in waiting[:RECHECKED])
 
     def _hold(self, effect: Effect, error: HeldError) -> None:
         now = self._clock.now()
         with self._db.begin() as conn:
             ask_key = self._ask(conn, effect, error) if error.missing else None
-            outbox.hold(conn, effect.id, error.reason, error.missing, ask_key, now)
-            self._close_answered_asks(conn, effect)
+            if outbox.hold(conn, effect, error.reason, error.missing, ask_key, now):
+                self._close_answered_asks(conn, effect)
 
     def _ask(self, conn: Connection, effect: Effect, error: HeldError) -> str:
         """One task for one set of missing data of a deal, however many effects wait for it; its key."""
         stem = f"ask:{effect.deal_id}:{_digest(sorted(field.name for field in error.missing))}"
-        asked = outbox.with_key_prefix(conn, effect.account, f"{stem}:")
-        closed = {e.params["ask_key"] for e in outbox.with_key_prefix(conn, effect.account, f"close:{stem}:")}
-        still_open = [ask.key for ask in asked if ask.key not in closed]
+        of_deal = outbox.of_deal(conn, effect.account, effect.deal_id or "")
+        closed = {other.params["ask_key"] for other in of_deal if other.action == "close_ask"}
+        asked = [other.key for other in of_deal if other.key.startswith(f"{stem}:")]
+        still_open = [key for key in asked if key not in closed]
         if still_open:
             return still_open[-1]
         key = f"{stem}:{len(asked) + 1}"
@@ -145,12 +143,15 @@ class Effects:
         return key
 
     def _close_answered_asks(self, conn: Connection, effect: Effect) -> None:
-        """Close each task about missing data of this deal that no held effect refers to any more."""
+        """Close each task about missing data of this deal that no unfinished effect refers to any more."""
         if effect.deal_id is None or effect.action in INTERNAL_ACTIONS:
             return
-        needed = {e.result.get("ask_key") for e in outbox.held_of(conn, effect.account, [effect.deal_id])}
-        for ask in outbox.with_key_prefix(conn, effect.account, f"ask:{effect.deal_id}:"):
-            if ask.key in needed:
+        of_deal = outbox.of_deal(conn, effect.account, effect.deal_id)
+        # One that is being tried again may still find the same data missing.
+        waiting = [other for other in of_deal if other.status in ("held", "ready", "sending")]
+        needed = {other.result.get("ask_key") for other in waiting}
+        for ask in of_deal:
+            if ask.action != "ask" or ask.key in needed:
                 continue
             close_id = outbox.add(
                 conn,
@@ -163,16 +164,24 @@ class Effects:
                 now=self._clock.now(),
             )
             if close_id is not None:
-                self._enqueue_id(conn, effect.account, close_id, f"{effect.account}:{ask.key}")
+                self._enqueue(conn, effect.account, close_id, f"{effect.account}:{ask.key}")
 
     def _release_followers(self, conn: Connection, effect: Effect) -> None:
         """Effects of the same firing that were held for want of this one are tried again."""
         if effect.run_id is None:
             return
         for other in outbox.of_run(conn, effect.run_id):
-            if other.status == "held" and other.position > effect.position:
-                outbox.put_back(conn, other.id, self._clock.now())
-                self._enqueue(conn, other)
+            if other.status == "held":
+                self._try_again(conn, other)
+
+    def _try_again(self, conn: Connection, effect: Effect) -> bool:
+        if not outbox.put_back(conn, effect, self._clock.now()):
+            return False
+        order_key = f"{effect.account}:{effect.key}"
+        if effect.run_id is not None:
+            order_key = f"{effect.account}:run:{effect.run_id}"
+        self._enqueue(conn, effect.account, effect.id, order_key)
+        return True
 
     def _add_task(self, conn: Connection, effect: Effect, key: str, action: str, text: str) -> None:
         now = self._clock.now()
@@ -187,12 +196,9 @@ class Effects:
             now=now,
         )
         if task_id is not None:
-            self._enqueue_id(conn, effect.account, task_id, f"{effect.account}:{key}")
+            self._enqueue(conn, effect.account, task_id, f"{effect.account}:{key}")
 
-    def _enqueue(self, conn: Connection, effect: Effect) -> None:
-        self._enqueue_id(conn, effect.account, effect.id, f"{effect.account}:run:{effect.run_id}")
-
-    def _enqueue_id(self, conn: Connection, account: str, effect_id: int, order_key: str) -> None:
+    def _enqueue(self, conn: Connection, account: str, effect_id: int, order_key: str) -> None:
         self._queue.enqueue(
             conn, "effect", {"effect_id": effect_id}, account=account, order_key=order_key[:160]
         )

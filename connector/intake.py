@@ -157,7 +157,7 @@ class Intake:
             for decision in decisions:
                 self._decide(conn, deal, decision, account_row, directory, decided_at)
             for effect in held:
-                outbox.put_back(conn, effect.id, decided_at)
+                outbox.put_back(conn, effect, decided_at)
                 self._enqueue_effect(conn, account, effect.id, effect.run_id)
         return ""
 
@@ -259,7 +259,7 @@ class Intake:
         with self._db.begin() as conn:
             facts.mark_deleted(conn, account, deal_id, now)
             for effect in outbox.held_of(conn, account, [deal_id]):
-                outbox.cancel(conn, effect.id, "сделка удалена", now)
+                outbox.cancel(conn, effect, "сделка удалена", now)
         return ""
 
 

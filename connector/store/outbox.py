@@ -1,12 +1,13 @@
 """Work decided and not yet done: one row an effect, unique by its idempotency key.
 
-A row goes from «ready» through «sending» to «done», «held» or «dead».
+A row goes from «ready» through «sending» to «done», «held» or «dead». Whoever changes a row says how he saw
+it last: if it has gone on since (a worker that lost its job wakes up late), nothing is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -106,16 +107,6 @@ def of_deal(conn: Connection, account: str, deal_id: str) -> list[Effect]:
     return [_read(row) for row in conn.execute(statement)]
 
 
-def with_key_prefix(conn: Connection, account: str, prefix: str) -> list[Effect]:
-    """Effects whose key starts with `prefix`, oldest first."""
-    statement = (
-        select(outbox)
-        .where(outbox.c.account == account, outbox.c.key.startswith(prefix, autoescape=True))
-        .order_by(outbox.c.id)
-    )
-    return [_read(row) for row in conn.execute(statement)]
-
-
 def with_status(
     conn: Connection, status: Status, account: str | None = None, limit: int = 200
 ) -> list[Effect]:
@@ -132,35 +123,34 @@ def latest(conn: Connection, account: str, limit: int) -> list[Effect]:
     return [_read(row) for row in conn.execute(statement)]
 
 
-def start_attempt(conn: Connection, effect_id: int, now: datetime) -> None:
-    """Set the «sending» mark before anything leaves, so that a crash after it is seen."""
-    conn.execute(
+def start_attempt(conn: Connection, effect: Effect, now: datetime) -> Effect:
+    """Set the «sending» mark before anything leaves, so that a crash after it is seen; the effect as it is
+    now, but for `updated_at`, which still tells since when it was waiting."""
+    attempts = conn.execute(
         update(outbox)
-        .where(outbox.c.id == effect_id)
+        .where(outbox.c.id == effect.id)
         .values(status="sending", attempts=outbox.c.attempts + 1, updated_at=now)
-    )
+        .returning(outbox.c.attempts)
+    ).scalar_one()
+    return replace(effect, status="sending", attempts=attempts)
 
 
-def put_back(conn: Connection, effect_id: int, now: datetime, error: str | None = None) -> None:
+def put_back(conn: Connection, effect: Effect, now: datetime, error: str | None = None) -> bool:
     """Wait for another attempt."""
-    conn.execute(
-        update(outbox).where(outbox.c.id == effect_id).values(status="ready", error=error, updated_at=now)
-    )
+    return _change(conn, effect, status="ready", error=error, updated_at=now)
 
 
-def finish(conn: Connection, effect_id: int, result: Mapping[str, Any], now: datetime) -> None:
-    conn.execute(
-        update(outbox)
-        .where(outbox.c.id == effect_id)
-        .values(
-            status="done",
-            result=dict(result),
-            done_at=now,
-            updated_at=now,
-            error=None,
-            held_reason=None,
-            missing=None,
-        )
+def finish(conn: Connection, effect: Effect, result: Mapping[str, Any], now: datetime) -> bool:
+    return _change(
+        conn,
+        effect,
+        status="done",
+        result=dict(result),
+        done_at=now,
+        updated_at=now,
+        error=None,
+        held_reason=None,
+        missing=None,
     )
 
 
@@ -171,42 +161,46 @@ def remember(conn: Connection, effect_id: int, result: Mapping[str, Any]) -> Non
 
 def hold(
     conn: Connection,
-    effect_id: int,
+    effect: Effect,
     reason: str,
     missing: Sequence[MissingField],
     ask_key: str | None,
     now: datetime,
-) -> None:
+) -> bool:
     """Nothing left the house: the attempt is uncounted, so that the next one needs no search for traces.
 
-    `ask_key`: the effect that asked a person for the missing data.
+    `ask_key`: the effect that asked a person for the missing data. What was remembered stays.
     """
-    conn.execute(
-        update(outbox)
-        .where(outbox.c.id == effect_id)
-        .values(
-            status="held",
-            held_reason=reason,
-            missing=[[field.name, field.where] for field in missing],
-            result={"ask_key": ask_key} if ask_key else None,
-            attempts=outbox.c.attempts - 1,
-            updated_at=now,
-        )
+    kept = conn.execute(select(outbox.c.result).where(outbox.c.id == effect.id)).scalar_one()
+    return _change(
+        conn,
+        effect,
+        status="held",
+        held_reason=reason,
+        missing=[[field.name, field.where] for field in missing],
+        result={**(kept or {}), "ask_key": ask_key},
+        error=None,
+        attempts=outbox.c.attempts - 1,
+        updated_at=now,
     )
 
 
-def bury(conn: Connection, effect_id: int, error: str, now: datetime) -> None:
-    conn.execute(
-        update(outbox).where(outbox.c.id == effect_id).values(status="dead", error=error, updated_at=now)
-    )
+def bury(conn: Connection, effect: Effect, error: str, now: datetime) -> bool:
+    return _change(conn, effect, status="dead", error=error, updated_at=now)
 
 
-def cancel(conn: Connection, effect_id: int, reason: str, now: datetime) -> None:
-    conn.execute(
-        update(outbox)
-        .where(outbox.c.id == effect_id)
-        .values(status="cancelled", error=reason, updated_at=now)
+def cancel(conn: Connection, effect: Effect, reason: str, now: datetime) -> bool:
+    return _change(conn, effect, status="cancelled", error=reason, updated_at=now)
+
+
+def _change(conn: Connection, effect: Effect, **values: Any) -> bool:
+    """Whether the row still stood as `effect` says and has the new values now."""
+    seen = (
+        outbox.c.id == effect.id,
+        outbox.c.status == effect.status,
+        outbox.c.attempts == effect.attempts,
     )
+    return conn.execute(update(outbox).where(*seen).values(**values)).rowcount == 1
 
 
 def held_of(conn: Connection, account: str, deal_ids: Sequence[str]) -> list[Effect]:
