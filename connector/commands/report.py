@@ -38,7 +38,8 @@ def report(
             if send:
                 click.echo(app.reporting.send_now(chosen, name))
             else:
-                click.echo(app.reporting.preview(chosen, name, app.clock.now()).text)
+                made = app.reporting.preview(chosen, name, app.clock.now())
+                click.echo(f"{made.title}\n\n{made.text.strip()}")
             return
         today = app.clock.now().astimezone(local_time(app, chosen)).date()
         period = Period(_date(start) or today.replace(day=1), _date(end) or today + timedelta(days=1))
