@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +17,9 @@ from connector.cards import CardReader
 from connector.clock import Clock, SystemClock
 from connector.config import Config
 from connector.crm.base import CrmClient
-from connector.crm.http import RateLimiter
+from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.registry import CRMS
+from connector.crm.share import BackgroundShare
 from connector.delivery.email import EmailChannel
 from connector.directory import Directories
 from connector.documents.kit import Kit
@@ -49,6 +51,13 @@ log = logging.getLogger(__name__)
 
 #: Jobs that take long wait in a queue of their own, so that a deal that moved never stands behind them.
 BACKGROUND = "background"
+
+#: How long one call of such a job may keep a thread waiting before the job is put back.
+BACKGROUND_PATIENCE = timedelta(seconds=30)
+
+#: Reading the past waits out the longest pauses that CRMs impose: a quarter of an hour after too many
+#: requests, ten minutes when a method has used up its execution time.
+HISTORY_PATIENCE = timedelta(minutes=30)
 
 #: Until the CRM has told its own.
 DEFAULT_TIMEZONE = "Europe/Moscow"
@@ -104,12 +113,23 @@ class App:
         return JobQueue(self.db, self.clock, self.wakeup.notify)
 
     @cached_property
+    def limiter(self) -> RateLimiter:
+        return self._limiter or SharedLimiter(self.db, self.clock)
+
+    @cached_property
     def clients(self) -> Mapping[str, CrmClient]:
-        limiter = self._limiter or SharedLimiter(self.db, self.clock)
-        return {
-            account.name: CRMS[account.crm].make_client(account, limiter=limiter, clock=self.clock)
-            for account in self.config.accounts
-        }
+        """For what people wait for."""
+        return self._make_clients(self.limiter, MAX_TURN_WAIT)
+
+    @cached_property
+    def background_clients(self) -> Mapping[str, CrmClient]:
+        """For jobs that nobody waits for: they take a share of the rate limit and let others pass."""
+        return self._make_clients(BackgroundShare(self.limiter, self.clock), BACKGROUND_PATIENCE)
+
+    @cached_property
+    def history_clients(self) -> Mapping[str, CrmClient]:
+        """Like `background_clients`, for a reading that cannot be put back and begun again every time."""
+        return self._make_clients(BackgroundShare(self.limiter, self.clock), HISTORY_PATIENCE)
 
     @cached_property
     def render_pool(self) -> RenderPool:
@@ -121,8 +141,8 @@ class App:
 
     @cached_property
     def directories(self) -> Directories:
-        crms: dict[str, str] = {account.name: account.crm for account in self.config.accounts}
-        return Directories(self.db, self.clients, crms, self.clock)
+        """As a deal that moved needs them: at once."""
+        return self._make_directories(self.clients)
 
     @cached_property
     def intake(self) -> Intake:
@@ -142,11 +162,11 @@ class App:
 
     @cached_property
     def reconcile(self) -> Reconcile:
-        return Reconcile(self.db, self.clients, self.intake, self.clock)
+        return Reconcile(self.db, self.background_clients, self.intake, self.clock)
 
     @cached_property
     def backfill(self) -> Backfill:
-        return Backfill(self.db, self.clients, self.directories, self.intake, self.clock)
+        return Backfill(self.db, self.history_clients, self.directories, self.intake, self.clock)
 
     @cached_property
     def email(self) -> EmailChannel:
@@ -238,14 +258,27 @@ class App:
     # Jobs ---------------------------------------------------------------------------------------------------
 
     def _handlers(self) -> Mapping[str, Handler]:
+        background_directories = self._make_directories(self.background_clients)
         return {
             "event": self.intake.handle,
             "effect": self.effects.handle,
             "report": self.reporting.handle,
-            "directory": lambda job: self.directories.refresh(job.account),
+            "directory": lambda job: background_directories.refresh(job.account),
             "reconcile": lambda job: self._discard(self.reconcile.run(job.account)),
             "recheck_held": lambda job: self._discard(self.effects.recheck_held(job.account)),
         }
+
+    def _make_clients(self, limiter: RateLimiter, patience: timedelta) -> Mapping[str, CrmClient]:
+        return {
+            account.name: CRMS[account.crm].make_client(
+                account, limiter=limiter, clock=self.clock, patience=patience
+            )
+            for account in self.config.accounts
+        }
+
+    def _make_directories(self, clients: Mapping[str, CrmClient]) -> Directories:
+        crms: dict[str, str] = {account.name: account.crm for account in self.config.accounts}
+        return Directories(self.db, clients, crms, self.clock)
 
     @staticmethod
     def _discard(_: Any) -> None:

@@ -5,6 +5,8 @@ The sandbox was written from the CRMs' documentation, not from these clients; it
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -15,6 +17,7 @@ import pytest
 from connector.clock import SystemClock
 from connector.config import AccountConfig
 from connector.crm import CRMS
+from connector.crm.share import BackgroundShare
 from connector.domain import SERVICE_TAG, CrmFile, Outcome
 from connector.errors import CrmError
 from connector.sandbox.state import Deal as PortalDeal
@@ -377,3 +380,44 @@ class TestCrmContract:
         finally:
             database.close()
         assert pushed == []
+
+    def test_a_long_reading_beside_urgent_calls_is_not_refused_and_hardly_noticed(
+        self, office: Office, sqlite_url: str
+    ) -> None:
+        database = Database(sqlite_url)
+        office.sandbox.faults.limits_on = True
+        pushed: list[str] = []
+
+        class Watched(SharedLimiter):
+            def push_back(self, key: str, until: datetime) -> None:
+                pushed.append(key)
+
+        limiter = Watched(database, SystemClock())
+        background = office.again(BackgroundShare(limiter, SystemClock()), SystemClock())
+        urgent = office.again(limiter, SystemClock())
+        over = threading.Event()
+        read: list[str] = []
+
+        def read_all() -> None:
+            for change in background.stage_changes():
+                read.append(change.event_id)
+                if over.is_set():
+                    return
+
+        urgent.deal("987654321")
+        thread = threading.Thread(target=read_all)
+        thread.start()
+        try:
+            waits = []
+            for _ in range(8):
+                began = time.monotonic()
+                urgent.deal("987654321")
+                waits.append(time.monotonic() - began)
+        finally:
+            over.set()
+            thread.join()
+            database.close()
+        assert pushed == []
+        assert read
+        # Alternating with the background, amoCRM's calls would take a third of a second each.
+        assert sorted(waits)[4] < 0.3

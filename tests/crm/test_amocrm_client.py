@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,9 +34,14 @@ def web() -> Iterator[responses.RequestsMock]:
 
 
 @pytest.fixture
-def client() -> AmoCrmClient:
+def limiter() -> Turnstile:
+    return Turnstile()
+
+
+@pytest.fixture
+def client(limiter: Turnstile) -> AmoCrmClient:
     account = AccountConfig("main", "amocrm", BASE, TOKEN)
-    return AmoCrmClient(account, limiter=Turnstile(), clock=FixedClock(NOW))
+    return AmoCrmClient(account, limiter=limiter, clock=FixedClock(NOW))
 
 
 def tell_account(web: responses.RequestsMock, **more: Any) -> None:
@@ -102,6 +108,81 @@ def test_a_zone_that_nobody_knows_is_an_unexpected_answer(client, web) -> None:
         client.deal("1")
     assert (caught.value.kind, caught.value.code) == ("rejected", "UNEXPECTED_ANSWER")
     assert "time zone" in caught.value.detail
+
+
+def lead(contact_id: int, element_id: int) -> dict[str, Any]:
+    return {
+        "id": 5,
+        "name": "Сделка",
+        "pipeline_id": 1,
+        "status_id": 2,
+        "price": 0,
+        "created_at": 1764000000,
+        "updated_at": 1764000000,
+        "_embedded": {
+            "contacts": [{"id": contact_id, "is_main": True}],
+            "catalog_elements": [
+                {"id": element_id, "metadata": {"quantity": 2, "catalog_id": 9, "price_id": None}}
+            ],
+        },
+    }
+
+
+def tell_parts(web: responses.RequestsMock) -> None:
+    for number in (7, 8):
+        price = {"field_id": 1, "field_name": "Цена", "field_code": "PRICE", "values": [{"value": number}]}
+        web.get(f"{API}/contacts/{number}", json={"id": number, "name": f"Контакт {number}"})
+        web.get(
+            f"{API}/catalogs/9/elements/{number}",
+            json={"id": number, "name": f"Товар {number}", "custom_fields_values": [price]},
+        )
+
+
+def leads_read(web: responses.RequestsMock) -> int:
+    return len([call for call in web.calls if "/leads/5" in call.request.url])
+
+
+@pytest.mark.parametrize("is_later_read", [False, True])
+def test_a_card_comes_of_the_reading_of_its_deal_and_of_no_other(client, web, is_later_read) -> None:
+    tell_account(web)
+    web.assert_all_requests_are_fired = False
+    tell_parts(web)
+    web.get(f"{API}/leads/5", json=lead(7, 7))
+    web.get(f"{API}/leads/5", json=lead(8, 8))
+    first = client.deal("5")
+    later = client.deal("5") if is_later_read else None
+    card = client.card(first)
+    assert ([one.name for one in card.contacts], [row.name for row in card.rows]) == (
+        ["Контакт 7"],
+        ["Товар 7"],
+    )
+    assert leads_read(web) == (2 if is_later_read else 1)
+    if later is not None:
+        assert client.card(later).rows[0].name == "Товар 8"
+
+
+def test_a_deal_of_an_unknown_reading_is_read_anew_as_a_whole(client, web) -> None:
+    tell_account(web)
+    web.assert_all_requests_are_fired = False
+    tell_parts(web)
+    web.get(f"{API}/leads/5", json=lead(7, 7))
+    web.get(f"{API}/leads/5", json=lead(8, 8))
+    card = client.card(replace(client.deal("5"), name="Другая"))
+    assert (card.deal.contact_ids, card.contacts[0].name, card.rows[0].name) == (
+        ("8",),
+        "Контакт 8",
+        "Товар 8",
+    )
+
+
+def test_uploads_do_not_spend_from_the_limit_of_the_api(client, web, limiter) -> None:
+    tell_account(web)
+    drive = "https://drive.amocrm.test/v1.0"
+    web.post(f"{drive}/sessions", status=429, headers={"Retry-After": "2"}, body=b"")
+    with pytest.raises(CrmError):
+        client.add_note("5", "", files=[CrmFile("kp.pdf", b"abc", "application/pdf")], since=NOW)
+    assert set(limiter.asked) == {"amocrm:main", "amocrm-files:main"}
+    assert {key for key, _ in limiter.pushed} == {"amocrm-files:main"}
 
 
 def test_a_file_goes_up_in_parts_of_the_size_asked_for(client, web) -> None:

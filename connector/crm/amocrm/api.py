@@ -74,6 +74,8 @@ class AmoApi:
     ) -> None:
         self.account = account.name
         self._base = account.url
+        # The file service is another host with its own door: uploads need not wait for calls of the API.
+        self._files_rate = Rate(f"amocrm-files:{account.name}", PER_SECOND, 1)
         self._http = HttpSession(
             account.name,
             limiter=limiter,
@@ -157,7 +159,13 @@ class AmoApi:
         """A call of the file service, which lives at an address of its own and takes the same token."""
         call = f"{method} file service"
         data = self._http.send(
-            method, url, call=call, repeatable=method == "GET", json_body=json_body, body=body
+            method,
+            url,
+            call=call,
+            repeatable=method == "GET",
+            json_body=json_body,
+            body=body,
+            rate=self._files_rate,
         ).data
         return self._read(call, read, data)
 

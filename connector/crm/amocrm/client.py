@@ -14,7 +14,8 @@ from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.crm.amocrm.api import AmoApi
 from connector.crm.amocrm.files import FileStore
-from connector.crm.amocrm.history import WITH, History
+from connector.crm.amocrm.history import WITH_PRODUCTS, History
+from connector.crm.amocrm.readings import Readings
 from connector.crm.amocrm.subscription import subscribe
 from connector.crm.amocrm.timeline import Timeline
 from connector.crm.amocrm.wire import Wire, elements, loss_reason, pipeline, product_row, user, with_kopecks
@@ -70,6 +71,7 @@ class AmoCrmClient:
         self.account = account.name
         self._clock = clock
         self._api = AmoApi(account, limiter=limiter, clock=clock, patience=patience)
+        self._readings = Readings()
         self._lock = threading.Lock()
         self._known: tuple[datetime, _Settings] | None = None
 
@@ -109,20 +111,27 @@ class AmoCrmClient:
         return list(self._api.pages("leads/loss_reasons", "loss_reasons", loss_reason))
 
     def deal(self, deal_id: str) -> Deal | None:
-        return self._api.one(f"leads/{deal_id}", self._wire().deal, [WITH])
+        reader = self._wire()
+        return self._api.one(
+            f"leads/{deal_id}", lambda lead: self._readings.keep(reader.deal(lead), lead), [WITH_PRODUCTS]
+        )
 
     def card(self, deal: Deal) -> DealCard:
         """The deal with what hangs on it. Requisites come from the company; what it lacks is taken from
-        fields of the deal and of the main contact, where small firms write it."""
-        links = self._api.one(
-            f"leads/{deal.id}", lambda item: item, [("with", "contacts,catalog_elements")]
-        ) or Wild({})
-        contacts = self._contacts(deal, links)
+        fields of the deal and of the main contact, where small firms write it.
+
+        A deal that `deal` gave lately is not asked for again; any other is, and the card is of that reading.
+        """
+        lead = self._readings.of(deal)
+        if lead is None:
+            deal = self.deal(deal.id) or deal
+            lead = self._readings.of(deal) or Wild({})
+        contacts = self._contacts(deal, lead)
         company = self._company(deal.company_id)
         if company is not None:
             others = [from_fields(deal.fields), *(from_fields(contact.fields) for contact in contacts[:1])]
             company = replace(company, requisites=merged(company.requisites, *others))
-        rows = tuple(self._rows(links))
+        rows = tuple(self._rows(lead))
         return DealCard(with_kopecks(deal, rows), tuple(contacts), company, rows)
 
     def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
@@ -195,11 +204,11 @@ class AmoCrmClient:
     def subscribe(self, destination: str) -> Subscription:
         return subscribe(self._api, destination)
 
-    def _contacts(self, deal: Deal, links: Wild) -> list[Contact]:
+    def _contacts(self, deal: Deal, lead: Wild) -> list[Contact]:
         """The deal's contacts, the main one first."""
         main = {
             link["id"].id()
-            for link in ((links.get("_embedded") or Wild({})).get("contacts") or Wild(None)).each()
+            for link in ((lead.get("_embedded") or Wild({})).get("contacts") or Wild(None)).each()
             if (flag := link.get("is_main")) is not None and flag.flag()
         }
         found = self._api.by_ids(
@@ -215,9 +224,9 @@ class AmoCrmClient:
     def _company(self, company_id: str | None) -> Company | None:
         return self._api.one(f"companies/{company_id}", self._wire().company) if company_id else None
 
-    def _rows(self, links: Wild) -> Iterator[ProductRow]:
+    def _rows(self, lead: Wild) -> Iterator[ProductRow]:
         """Rows of the linked catalog elements that have a price, in the order of the deal."""
-        linked = elements(links)
+        linked = elements(lead)
         for catalog_id in dict.fromkeys(element.catalog_id for element in linked):
             chosen = [element for element in linked if element.catalog_id == catalog_id]
             items = dict(

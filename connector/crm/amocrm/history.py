@@ -27,6 +27,9 @@ IDS_PER_FILTER = 10
 
 WITH = ("with", "contacts,loss_reason,source_id,source")
 
+#: For a deal by itself, whose card may be wanted next.
+WITH_PRODUCTS = ("with", "contacts,loss_reason,source_id,source,catalog_elements")
+
 
 class History:
     """Long reads of one account. `filterable` says whether lists of deals may be filtered, a paid option."""
