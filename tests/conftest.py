@@ -1,4 +1,8 @@
-"""Shared fixtures: a clock that stands, both databases fresh for each test, and no settings from outside."""
+"""Shared fixtures: a clock that stands, both databases fresh for each test, and no settings from outside.
+
+A test is skipped only when the machine lacks something: PostgreSQL, Chromium, zbar, poppler. Where
+CONNECTOR_TESTS_SKIP_NOTHING is 1, as in CI, that fails the run.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,17 @@ import os
 import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
+
 from connector.clock import FixedClock
 from connector.store.database import Database
-from sqlalchemy import make_url
 
 #: A Tuesday, noon in Moscow.
 NOON = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -42,6 +48,36 @@ SETTINGS = (
     "WEB_PORT",
     "WORKER_THREADS",
 )
+
+
+def skip_reasons(reporter: pytest.TerminalReporter) -> list[str]:
+    """Why tests were skipped, each reason once, with the number of its tests."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])
+    )
+    return [f"{count} skipped: {reason}" for reason, count in sorted(reasons.items())]
+
+
+def nothing_may_be_skipped() -> bool:
+    return os.environ.get("CONNECTOR_TESTS_SKIP_NOTHING") == "1"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if nothing_may_be_skipped() and session.exitstatus == pytest.ExitCode.OK and skip_reasons(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = skip_reasons(terminalreporter)
+    if not reasons:
+        return
+    strict = nothing_may_be_skipped()
+    title = "nothing may be skipped here: the run fails" if strict else "not tested on this machine"
+    terminalreporter.section(title, red=strict, yellow=not strict)
+    for reason in reasons:
+        terminalreporter.line(reason)
 
 
 @pytest.fixture(autouse=True)
