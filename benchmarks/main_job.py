@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECRET = "benchmark-secret-0123456789"
 SENDERS = 50
 HOOKS_A_SENDER = 20
+SALES = "Продажи"
 STAGES = {"letter": "Встреча проведена", "from": "Встреча назначена"}
 
 
@@ -160,7 +161,9 @@ def hook_body(crm: str, doors: dict[str, Any], number: int) -> dict[str, str]:
 def job_times(crm: str, doors: dict[str, Any], moves: int) -> tuple[list[float], list[float]]:
     """Seconds from a move to the letter's acceptance and to the last file in the deal, one deal at a time."""
     api = doors["board_url"].rsplit("/board", 1)[0] + f"/sandbox/api/{crm}"
-    pipeline = next(p for p in requests.get(f"{api}/pipelines", timeout=10).json() if p["name"] == "Продажи")
+    pipeline = next(
+        p for p in requests.get(f"{api}/pipelines", timeout=10).json()["pipelines"] if p["name"] == SALES
+    )
     stage = next(s for s in pipeline["stages"] if s["name"] == STAGES["letter"])
     letters, files = [], []
     for deal_id in ready_deals(api, pipeline, moves):
@@ -186,6 +189,7 @@ def ready_deals(api: str, pipeline: dict[str, Any], wanted: int) -> list[int]:
             "pipeline_id": pipeline["id"],
             "stage": stage["code"],
             "amount": "122000",
+            "contact_email": f"client-{number}@example.test",
         }
         answer = requests.post(f"{api}/deals", json=body, timeout=10)
         answer.raise_for_status()
@@ -195,7 +199,7 @@ def ready_deals(api: str, pipeline: dict[str, Any], wanted: int) -> list[int]:
 
 def file_count(api: str, deal_id: int) -> int:
     deal = requests.get(f"{api}/deals/{deal_id}", timeout=10).json()
-    return sum(len(entry.get("files", [])) for entry in deal["timeline"])
+    return sum(len(entry["files"]) for entry in deal["timeline"] if entry["kind"] != "letter")
 
 
 def is_idle(env: dict[str, str]) -> bool:

@@ -6,9 +6,10 @@ as `CRM_URL`. `config.example.env` explains every variable, and a test compares 
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -77,21 +78,21 @@ class Config:
 
         Raises ConfigError that names every missing or malformed variable.
         """
+        if environ is not None:
+            return _Reader(environ).config()
         file = env_file if env_file is not None else Path(".env")
-        values: dict[str, str] = {}
-        if environ is None:
-            values.update({key: value or "" for key, value in dotenv_values(file).items()})
-            values.update(os.environ)
-        else:
-            values.update(environ)
-        return _Reader(values).config()
+        written = {key: value or "" for key, value in dotenv_values(file).items()}
+        return _Reader({**written, **os.environ}, file.name, written).config()
 
 
 class _Reader:
     """Takes variables one by one and collects what is wrong with them."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], file: str = "", written: Collection[str] = ()) -> None:
         self._values = values
+        self._file = file
+        self._written = written
+        self._asked: set[str] = set()
         self.problems: list[Problem] = []
 
     def config(self) -> Config:
@@ -114,6 +115,7 @@ class _Reader:
         )
         if not names:
             self._bad("ACCOUNT", "не назван ни один аккаунт")
+        self._name_unknown()
         if self.problems:
             raise ConfigError(self.problems)
         return config
@@ -157,7 +159,15 @@ class _Reader:
             security=self._choice("SMTP_SECURITY", "starttls", ("none", "starttls", "tls")),  # type: ignore[arg-type]
         )
 
+    def _name_unknown(self) -> None:
+        """The file is ours alone: a word in it that nobody asks for is a slip of the pen."""
+        for key in sorted(set(self._written) - self._asked):
+            near = difflib.get_close_matches(key, self._asked, 1, 0.6)
+            hint = f"; может быть, {near[0]}?" if near else ""
+            self._bad(key, f"{self._file}: такой настройки нет{hint}")
+
     def _name(self, key: str, prefix: str) -> str:
+        self._asked.update((key, prefix + key))
         return prefix + key if prefix + key in self._values else key
 
     def _text(self, key: str, default: str, prefix: str = "") -> str:

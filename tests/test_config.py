@@ -81,6 +81,18 @@ def test_example_file_explains_every_setting_and_no_other() -> None:
     assert explained == read
 
 
+def test_slip_in_the_env_file_is_named_with_the_nearest_right_word(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        "".join(f"{key}={value}\n" for key, value in GOOD.items()) + "SMTP_HOTS=mail\nMAIN__WEB=1\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        Config.from_env(env_file=file)
+    found = {problem.place: problem.message for problem in caught.value.problems}
+    assert found["SMTP_HOTS"] == ".env: такой настройки нет; может быть, SMTP_HOST?"
+    assert "MAIN__WEB" in found
+
+
 def test_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "settings.env"
     file.write_text("".join(f"{key}={value}\n" for key, value in GOOD.items()) + "WEB_PORT=9000\n")

@@ -33,8 +33,10 @@ def start_log(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("apscheduler", "weasyprint", "fontTools", "urllib3", "waitress.queue", "alembic"):
+    for chatty in ("apscheduler", "weasyprint", "fontTools", "urllib3", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # A burst of hooks waits its turn for milliseconds; that is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 @contextmanager
