@@ -6,6 +6,7 @@ Mistakes of settings, playbook and CRM end as sentences and an exit code, never 
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -16,7 +17,15 @@ from connector.commands.history import backfill, reconcile
 from connector.commands.look import dead_letters, status, why
 from connector.commands.report import report
 from connector.commands.roles import scheduler, serve, web, worker
-from connector.errors import ConfigError, ConnectorError
+from connector.errors import ConfigError, ConnectorError, CrmError
+from connector.store.outage import DATABASE_AWAY
+
+#: What a person can do about a CRM's refusal, by its kind.
+ADVICE = {
+    "reauth": "CRM не приняла ключ: проверьте CRM_TOKEN (amoCRM) или код в адресе CRM_URL (Битрикс24).",
+    "config": "Ключу не хватает прав, или тариф CRM этого не разрешает.",
+    "retry": "CRM не отвечает как должна: проверьте CRM_URL и повторите позже.",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -54,6 +63,20 @@ def main() -> None:
             click.echo(f"{problem.place:<{width}}  {problem.message}", err=True)
         click.echo(f"Ошибок: {len(error.problems)}; ничего не запущено.", err=True)
         sys.exit(1)
+    except CrmError as error:
+        _fail(f"{error.account}: {error}", ADVICE.get(error.kind, ""))
     except ConnectorError as error:
-        click.echo(f"Не получилось: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except DATABASE_AWAY as error:
+        reason = (str(getattr(error, "orig", error)).splitlines() or [""])[0]
+        _fail(f"база данных не отвечает: {reason}", "Проверьте DATABASE_URL.")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or type(error).__name__}")
+
+
+def _fail(what: str, advice: str = "") -> NoReturn:
+    click.echo(f"Не получилось: {what}", err=True)
+    if advice:
+        click.echo(advice, err=True)
+    sys.exit(1)
