@@ -73,23 +73,38 @@ class Config:
         raise KeyError(name)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Config:
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        env_file: Path | None = None,
+        *,
+        connecting: bool = False,
+    ) -> Config:
         """Read the environment, then `.env` of the working directory for what is not set there.
 
+        connecting: the CRM is being set up, and what it gives in return for our address is not known yet.
         Raises ConfigError that names every missing or malformed variable.
         """
         if environ is not None:
-            return _Reader(environ).config()
+            return _Reader(environ, connecting=connecting).config()
         file = env_file if env_file is not None else Path(".env")
         written = {key: value or "" for key, value in dotenv_values(file).items()}
-        return _Reader({**written, **os.environ}, file.name, written).config()
+        return _Reader({**written, **os.environ}, file.name, written, connecting=connecting).config()
 
 
 class _Reader:
     """Takes variables one by one and collects what is wrong with them."""
 
-    def __init__(self, values: Mapping[str, str], file: str = "", written: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, str],
+        file: str = "",
+        written: Collection[str] = (),
+        *,
+        connecting: bool,
+    ) -> None:
         self._values = values
+        self._connecting = connecting
         self._file = file
         self._written = written
         self._asked: set[str] = set()
@@ -142,7 +157,7 @@ class _Reader:
                 'python -c "import secrets; print(secrets.token_urlsafe(24))"',
             )
         application_token = self._text("APPLICATION_TOKEN", "", prefix)
-        if crm == "bitrix24" and not application_token:
+        if crm == "bitrix24" and not application_token and not self._connecting:
             self._bad(
                 self._name("APPLICATION_TOKEN", prefix),
                 "не задана: скопируйте «Токен приложения» из карточки исходящего вебхука Битрикс24",

@@ -36,7 +36,7 @@ def check(offline: bool) -> None:
 @account_option
 def connect(crm: str, account: str | None) -> None:
     """Подключить CRM: проверить доступ, сверить правила с воронками, подписаться на изменения."""
-    with opened() as app:
+    with opened(connecting=True) as app:
         name = chosen_account(app, account)
         config = app.config.account(name)
         if config.crm != crm:

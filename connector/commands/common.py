@@ -18,6 +18,18 @@ from connector.store import facts
 #: What a log record carries beside our own `extra`; everything else is ours and is shown.
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
+#: Libraries whose details help nobody here; pytrovich's are people's names.
+_CHATTY = (
+    "alembic",
+    "apscheduler",
+    "fontTools",
+    "PIL",
+    "pytrovich",
+    "urllib3",
+    "waitress.queue",
+    "weasyprint",
+)
+
 
 class LineFormatter(logging.Formatter):
     """One line a record: time, level, sentence, and our own `extra` as key=value."""
@@ -40,14 +52,16 @@ def start_log(level: str) -> None:
 
 
 @contextmanager
-def opened(*, prepare: bool = True) -> Iterator[App]:
-    """The application from the environment, closed at the end. Raises ConfigError."""
-    config = Config.from_env()
+def opened(*, connecting: bool = False) -> Iterator[App]:
+    """The application from the environment, closed at the end. Raises ConfigError.
+
+    connecting: see `Config.from_env`.
+    """
+    config = Config.from_env(connecting=connecting)
     start_log(config.log_level)
     app = App(config)
     try:
-        if prepare:
-            app.prepare()
+        app.prepare()
         yield app
     finally:
         app.close()
