@@ -66,11 +66,11 @@ def dead_letters(repeat: int | None, repeat_all: bool) -> None:
         with app.db.read() as conn:
             dead = outbox.with_status(conn, "dead", limit=1000)
         chosen = [effect.id for effect in dead] if repeat_all else [repeat] if repeat is not None else []
-        for effect_id in chosen:
-            done = app.effects.repeat(effect_id)
-            click.echo(f"{effect_id}: {'снова в работе' if done else 'такого нет среди неудавшихся'}")
+        done = {effect_id: app.effects.repeat(effect_id) for effect_id in chosen}
+        for effect_id, is_back in done.items():
+            click.echo(f"{effect_id}: {'снова в работе' if is_back else 'такого нет среди неудавшихся'}")
         if chosen:
-            return
+            sys.exit(0 if all(done.values()) else 1)
         for effect in dead:
             click.echo(
                 f"{effect.id}  {effect.account}  сделка {effect.deal_id}  {describe(effect)}: {effect.error}"
