@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from connector.crm.amocrm import history
 from connector.errors import CrmError, RetryLater
 from tests.contract.office import Office, fresh_deal, some_deals
 
@@ -83,3 +84,17 @@ def test_whatever_a_reference_to_nothing_becomes_a_long_list_ends_where_it_ends(
     moves = [change.event_id for change in office.client.stage_changes()]
     assert len(moves) > len(listed)
     assert sorted(set(moves)) == moves
+
+
+@amocrm_only
+def test_however_long_the_spans_are_every_move_comes_once_and_in_order(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = office.portal.now() - timedelta(days=21)
+    as_usual = list(office.client.stage_changes(since=start))
+    assert len(as_usual) > 150
+    assert as_usual == sorted(as_usual, key=lambda change: (change.at, change.event_id))
+    for few, many in ((10, 20), (10**6, 10**6)):
+        monkeypatch.setattr(history, "FEW_EVENTS", few)
+        monkeypatch.setattr(history, "MANY_EVENTS", many)
+        assert list(office.client.stage_changes(since=start)) == as_usual

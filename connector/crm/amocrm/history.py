@@ -16,8 +16,12 @@ from connector.crm.amocrm.events import TYPES, Place, StageEvent, births, change
 from connector.crm.wild import Wild
 from connector.domain import Deal, StageChange
 
-#: Events are asked for by spans of time, oldest first: the list itself has no order to choose.
-WINDOW = timedelta(days=7)
+#: Events are asked for by spans of time, oldest first: the list itself has no order to choose. A span that
+#: held few events is followed by a longer one, for each span costs requests of its own; one that held many by
+#: a shorter one, for all of them are in memory at once.
+FIRST_WINDOW = timedelta(days=7)
+LONGEST_WINDOW = timedelta(days=56)
+FEW_EVENTS, MANY_EVENTS = 1_000, 10_000
 
 #: amoCRM's clock may be ahead of ours; what it wrote this second must not wait for the next run.
 CLOCK_SKEW = timedelta(minutes=1)
@@ -56,11 +60,12 @@ class History:
         """The moves of all deals at or after `since`, oldest first, a window at a time."""
         start = since or self._first_moment()
         until = self._clock.now() + CLOCK_SKEW
+        window = FIRST_WINDOW
         while start is not None and start < until:
-            end = min(start + WINDOW, until)
+            end = min(start + window, until)
             events = self._events(_span(start, end - timedelta(seconds=1)))
             yield from self._with_births(events, after=end)
-            start = end
+            start, window = end, _next_window(window, len(events))
 
     def _with_births(self, events: list[StageEvent], *, after: datetime | None) -> list[StageChange]:
         """Stage changes of these events; births that these do not tell are looked up after them."""
@@ -126,6 +131,13 @@ class History:
 
 def _span(start: datetime, end: datetime) -> Params:
     return [("filter[created_at][from]", _unix(start)), ("filter[created_at][to]", _unix(end))]
+
+
+def _next_window(window: timedelta, events: int) -> timedelta:
+    """The span to ask for after one of that length which held so many events."""
+    if events > MANY_EVENTS:
+        return max(window / 2, timedelta(hours=1))
+    return min(window * 2, LONGEST_WINDOW) if events < FEW_EVENTS else window
 
 
 def _unix(moment: datetime) -> int:

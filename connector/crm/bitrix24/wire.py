@@ -50,6 +50,7 @@ class Wire:
             created_at=item["createdTime"].iso(),
             updated_at=item["updatedTime"].iso(),
             closed_at=self._closed_at(item) if outcome is not Outcome.OPEN else None,
+            moved_at=moved.iso() if (moved := item.get("movedTime")) is not None else None,
             contact_ids=_contact_ids(item),
             company_id=item.id_at("companyId"),
             loss_reason_id=self._loss_reason(item, stage_id) if outcome is Outcome.LOST else None,
