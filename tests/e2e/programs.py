@@ -41,12 +41,14 @@ PATIENCE_S = 60.0
 class Program:
     """One child process. What it prints is kept in files, so that it never waits for a reader."""
 
-    def __init__(self, command: Sequence[str], env: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], env: dict[str, str], folder: Path, *, cwd: Path | None = None
+    ) -> None:
         number = len(list(folder.glob("*.out")))
         name = f"{number:02}-{command[-1].strip('-')}"
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=err)
+            self._process = subprocess.Popen(command, cwd=cwd or folder, env=env, stdout=out, stderr=err)
 
     @property
     def pid(self) -> int:
@@ -79,6 +81,20 @@ class Program:
         if self.is_running:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(PATIENCE_S)
+
+    def stop_by_itself(self) -> int:
+        """Wait for its own end; its exit code."""
+        return self._process.wait(PATIENCE_S)
+
+    def wait_for(self, question: Callable[[], T], what: str) -> T:
+        """The first true answer; fails when the program ends before."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            if answer := question():
+                return answer
+            assert self.is_running, self.stderr
+            time.sleep(0.05)
+        raise AssertionError(f"not seen in {PATIENCE_S:.0f} s: {what}; {self.stderr}")
 
     def close(self) -> None:
         if self.is_running:

@@ -1,0 +1,109 @@
+"""`status`, `why`, `dead-letters`, `backfill`, `reconcile`: what they tell, exit codes, and no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from connector.config import CrmName
+from connector.sandbox.app import Sandbox
+from tests.commands.typed import Said, typed
+from tests.e2e.programs import HOOK_SECRET, crm_settings, mail_settings
+from tests.e2e.stand import Stand
+from tests.e2e.test_trouble import alarms
+
+
+@pytest.fixture(scope="module", params=["amocrm", "bitrix24"])
+def stand(
+    request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    file = tmp_path_factory.mktemp("look") / "connector.db"
+    with Stand(sandbox, request.param, f"sqlite:///{file}") as stand:
+        yield stand
+
+
+@pytest.fixture
+def env(stand: Stand) -> dict[str, str]:
+    return {
+        **crm_settings(stand.sandbox, stand.crm),
+        **mail_settings(stand.sandbox),
+        "DATABASE_URL": stand.config.database_url,
+        "TEMPLATES_DIR": str(stand.config.templates_dir),
+        "LOG_LEVEL": "DEBUG",
+    }
+
+
+def shows_no_secret(said: Said, env: dict[str, str], crm: CrmName) -> bool:
+    """Whether the log at DEBUG level and the answer are free of everything that opens a door."""
+    secrets = [env["CRM_TOKEN"], env["APPLICATION_TOKEN"], HOOK_SECRET]
+    if crm == "bitrix24":
+        secrets.append(env["CRM_URL"].rstrip("/").rpartition("/")[2])
+    return not any(secret in said.all for secret in filter(None, secrets))
+
+
+def test_dead_letter_is_told_ends_with_1_and_can_be_repeated(stand: Stand, env: dict[str, str]) -> None:
+    assert typed("status", env=env).code == 0
+    deal_id = stand.add_deal(email=f"typed-{stand.crm}@example.ru")
+    stand.sandbox.mailbox.refuse_next(1, "550 5.1.1 no such mailbox")
+    stand.move(deal_id, "Счёт выставлен")
+    stand.wait_for(lambda: alarms(stand, deal_id), "the task about the failure")
+    stand.settle()
+
+    status = typed("status", env=env)
+    assert status.code == 1
+    assert f"сделка {deal_id}" in status.out
+    assert "550" in status.out
+    listed = typed("dead-letters", env=env)
+    assert listed.code == 0
+    assert listed.out.splitlines()[-1] == "Всего: 1"
+    number = listed.out.split()[0]
+
+    why = typed("why", "--deal", str(deal_id), env=env)
+    assert why.code == 0
+    assert "не удалось" in why.out
+    assert "документ «invoice»: сделано" in why.out
+
+    repeated = typed("dead-letters", "--repeat", number, env=env)
+    assert (repeated.code, repeated.out) == (0, f"{number}: снова в работе\n")
+    stand.wait_for(lambda: stand.letters(f"typed-{stand.crm}@example.ru"), "the letter")
+    stand.settle()
+    assert typed("status", env=env).code == 0
+    assert typed("dead-letters", env=env).out == "Всего: 0\n"
+    again = typed("dead-letters", "--repeat", number, env=env)
+    assert again.code == 1
+    assert "нет среди неудавшихся" in again.out
+    for said in (status, listed, why, repeated, again):
+        assert shows_no_secret(said, env, stand.crm)
+
+
+def test_deal_that_nobody_knows_is_said_to_be_unknown(stand: Stand, env: dict[str, str]) -> None:
+    said = typed("why", "--deal", "999999999", env=env)
+    assert "не видел" in said.out
+    assert typed("why", env=env).code == 2
+
+
+def test_past_is_read_and_lost_hooks_are_found(stand: Stand, env: dict[str, str]) -> None:
+    read = typed("backfill", env=env)
+    assert read.code == 0, read.err
+    kept = [deal for deal in stand.portal.deals.values() if not deal.is_deleted]
+    assert f"сделок {len(kept)}" in read.out
+    stand.sandbox.faults.drop_share = 1.0
+    try:
+        deal_id = stand.add_deal(email=f"found-{stand.crm}@example.ru")
+    finally:
+        stand.sandbox.faults.drop_share = 0.0
+    found = typed("reconcile", env=env)
+    assert found.code == 0, found.err
+    assert "найдено пропущенных изменений: 1" in found.out
+    stand.settle()
+    assert f"Сделка {deal_id}" in typed("why", "--deal", str(deal_id), env=env).out
+    for said in (read, found):
+        assert shows_no_secret(said, env, stand.crm)
+
+
+def test_account_that_is_not_there_is_named_with_those_there_are(stand: Stand, env: dict[str, str]) -> None:
+    for command in (("why", "--deal", "1"), ("backfill",), ("reconcile",), ("report", "owner_daily")):
+        said = typed(*command, "--account", "nobody", env=env)
+        assert said.code == 2
+        assert "main" in said.err
