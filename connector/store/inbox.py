@@ -92,12 +92,13 @@ def of_entity(conn: Connection, account: str, entity_id: str, limit: int = 50) -
     return [_read(row) for row in conn.execute(statement)]
 
 
-def mark(conn: Connection, row_id: int, status: InboxStatus, now: datetime, note: str = "") -> None:
-    """Say what became of an event."""
+def mark(conn: Connection, row: InboxRow, status: InboxStatus, now: datetime, note: str = "") -> None:
+    """Say what became of an event, unless it was delivered again since `row` was read: then it is new."""
     values: dict[str, Any] = {"status": status, "processed_at": now}
     if note:
         values["note"] = note
-    conn.execute(update(inbox).where(inbox.c.id == row_id).values(**values))
+    same = (inbox.c.id == row.id, inbox.c.deliveries == row.deliveries)
+    conn.execute(update(inbox).where(*same).values(**values))
 
 
 def count_refused(conn: Connection, account: str, reason: str, day: date) -> None:
