@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.directory import Directories
-from connector.domain import CrmEvent, EventKind, StageChange
+from connector.domain import Deal, StageChange
 from connector.intake import Intake
-from connector.reconcile import pages
+from connector.reconcile import hint, pages
 from connector.store import facts
 from connector.store.database import Database
+from connector.store.facts import AccountRow
 
 #: Told after each page: what is being read («deals», «moves») and how many are there so far.
 Progress = Callable[[str, int], None]
@@ -52,6 +53,7 @@ class Backfill:
         client = self._clients[account]
         read_deals = read_moves = 0
         for page in pages(client.deals()):
+            self._hint_at_live(account, row, page)
             # A page whose reading began later than its deals were read would hide changes from reconcile.
             read_at = min(deal.updated_at for deal in page)
             with self._db.begin() as conn:
@@ -59,20 +61,21 @@ class Backfill:
             read_deals += len(page)
             progress("deals", read_deals)
         for moves in _pages(client.stage_changes()):
-            past = [move for move in moves if move.at < row.live_since]
             with self._db.begin() as conn:
-                facts.save_changes(conn, account, past, evaluated=True)
-            self._hint_at_live(account, [move for move in moves if move.at >= row.live_since])
+                past = [move for move in moves if move.at < row.live_since]
+                facts.save_changes(conn, account, past)
             read_moves += len(moves)
             progress("moves", read_moves)
         return Backfilled(read_deals, read_moves)
 
-    def _hint_at_live(self, account: str, moves: Iterable[StageChange]) -> None:
-        """Moves since the account went live are intake's: rules must be asked about them."""
-        hints = [
-            CrmEvent(EventKind.DEAL_CHANGED, move.deal_id, dedup=f"backfill:{move.event_id}"[:80], at=move.at)
-            for move in moves
-        ]
+    def _hint_at_live(self, account: str, row: AccountRow, page: Sequence[Deal]) -> None:
+        """Rules must be asked about moves since the account went live: those deals are intake's.
+
+        The hints come before the deals are stored, for stored they would look as if they had been read.
+        """
+        with self._db.read() as conn:
+            known = facts.deal_rows(conn, account, [deal.id for deal in page])
+        hints = [hint(deal) for deal in page if deal.updated_at >= row.live_since and deal.id not in known]
         self._intake.receive(account, hints, {"found_by": "backfill"}, source="reconcile")
 
 

@@ -123,7 +123,10 @@ class ProductRow:
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """A possible sale as the CRM shows it now. `amount` is None when the field is empty."""
+    """A possible sale as the CRM shows it now. `amount` is None when the field is empty.
+
+    `moved_at`: when it came to its stage; None where the CRM does not say.
+    """
 
     account: str
     id: str
@@ -137,6 +140,7 @@ class Deal:
     created_at: datetime
     updated_at: datetime
     closed_at: datetime | None = None
+    moved_at: datetime | None = None
     contact_ids: tuple[str, ...] = ()
     company_id: str | None = None
     loss_reason_id: str | None = None

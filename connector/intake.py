@@ -29,6 +29,7 @@ from connector.store.database import Database
 from connector.store.facts import AccountRow, Directory
 from connector.store.inbox import InboxRow, Source
 from connector.store.jobs import Job, JobQueue
+from connector.store.outbox import Effect
 
 #: CRMs tell of one change in several hooks within milliseconds: a deal is read this long after its hint at
 #: the earliest, so that one reading covers them all.
@@ -37,7 +38,6 @@ SETTLE = timedelta(seconds=0.3)
 #: What the clocks of two machines may differ by: a deal read this much after a hint arrived covers that hint.
 CLOCK_SKEW = timedelta(seconds=0.2)
 
-_DEAL_EVENTS = {EventKind.DEAL_ADDED, EventKind.DEAL_CHANGED, EventKind.DEAL_STAGE_CHANGED}
 _PARTY_EVENTS = {EventKind.CONTACT_CHANGED: "contact", EventKind.COMPANY_CHANGED: "company"}
 
 
@@ -84,6 +84,8 @@ class Intake:
                 row_id = inbox.receive(
                     conn, account, event, source=source, payload=payload, now=now, ignore=ignore
                 )
+                # Kept once a delivery: one of a mass change names hundreds of deals.
+                payload = {}
                 if ignore:
                     continue
                 used += 1
@@ -106,14 +108,9 @@ class Intake:
             early = row.received_at + SETTLE - self._clock.now()
             if early > timedelta(0):
                 self._clock.sleep(min(early, SETTLE))
-        if row.kind in _PARTY_EVENTS:
-            note = self._party_changed(row)
-        elif row.kind is EventKind.DEAL_DELETED:
-            note = self._deal_gone(row.account, row.entity_id)
-        else:
-            note = self._deal_changed(row)
+        note = self._party_changed(row) if row.kind in _PARTY_EVENTS else self._deal_changed(row)
         with self._db.begin() as conn:
-            inbox.mark(conn, row.id, "ignored" if note else "done", self._clock.now(), note)
+            inbox.mark(conn, row, "ignored" if note else "done", self._clock.now(), note)
 
     def _deal_changed(self, row: InboxRow) -> str:
         with self._db.read() as conn:
@@ -126,22 +123,19 @@ class Intake:
         """Read a deal back and act on what changed; "" or, in Russian, why nothing was done."""
         started = self._clock.now()
         client = self._clients[account]
+        with self._db.read() as conn:
+            stored = facts.changes_of(conn, account, deal_id)
         history = list(client.stage_changes(deal_id=deal_id))
         deal = client.deal(deal_id)
         if deal is None or deal.is_deleted:
-            return self._deal_gone(account, deal_id)
+            return self._deal_gone(account, deal_id, started)
         if SERVICE_TAG in deal.tags:
             with self._db.begin() as conn:
                 facts.save_deals(conn, [deal], read_at=started)
             return "служебная сделка Коннектора"
         directory, account_row = self._directories.covering(account, deal, history)
-        with self._db.read() as conn:
-            stored = facts.changes_of(conn, account, deal_id)
-            unasked = facts.unevaluated(conn, account, deal_id)
-            held = outbox.held_of(conn, account, [deal_id])
         merged = merge(stored, history, deal)
-        unasked |= {move.event_id for move in merged.new}
-        moves = [m for m in merged.history if m.event_id in unasked and m.at >= account_row.live_since]
+        moves = [move for move in merged.to_ask if move.at >= account_row.live_since]
         card, decisions = self._ask_rules(deal, moves, merged.history, client, directory, account_row)
         decided_at = self._clock.now()
         if card is not None:
@@ -150,15 +144,12 @@ class Intake:
         with self._db.begin() as conn:
             facts.save_deals(conn, [deal], read_at=started)
             facts.save_links(conn, deal)
-            for seen, confirmed in merged.confirmed:
-                facts.confirm_seen(conn, account, seen, confirmed)
-            facts.save_changes(conn, account, merged.new, evaluated=True)
-            facts.mark_evaluated(conn, account, deal_id)
+            for as_stored, real in merged.corrected:
+                facts.correct_change(conn, account, as_stored, real)
+            facts.save_changes(conn, account, merged.new)
             for decision in decisions:
                 self._decide(conn, deal, decision, account_row, directory, decided_at)
-            for effect in held:
-                outbox.put_back(conn, effect, decided_at)
-                self._enqueue_effect(conn, account, effect.id, effect.run_id)
+            self._try_held_again(conn, account, [deal_id], decided_at)
         return ""
 
     def _ask_rules(
@@ -247,19 +238,26 @@ class Intake:
 
     def _party_changed(self, row: InboxRow) -> str:
         """A contact or company changed: whatever waits for its data is tried again."""
-        with self._db.read() as conn:
+        with self._db.begin() as conn:
             deal_ids = facts.linked_deals(conn, row.account, _PARTY_EVENTS[row.kind], row.entity_id)
-            waiting = {effect.deal_id for effect in outbox.held_of(conn, row.account, deal_ids)}
-        for deal_id in sorted(filter(None, waiting)):
-            self.read_deal(row.account, deal_id)
+            waiting = self._try_held_again(conn, row.account, deal_ids, self._clock.now())
         return "" if waiting else "ни один документ не ждёт этих данных"
 
-    def _deal_gone(self, account: str, deal_id: str) -> str:
-        now = self._clock.now()
+    def _try_held_again(
+        self, conn: Connection, account: str, deal_ids: Sequence[str], now: datetime
+    ) -> list[Effect]:
+        """The effects of these deals that were held; each reads its deal anew."""
+        held = outbox.held_of(conn, account, deal_ids)
+        for effect in held:
+            if outbox.put_back(conn, effect, now):
+                self._enqueue_effect(conn, account, effect.id, effect.run_id)
+        return held
+
+    def _deal_gone(self, account: str, deal_id: str, read_at: datetime) -> str:
         with self._db.begin() as conn:
-            facts.mark_deleted(conn, account, deal_id, now)
+            facts.mark_deleted(conn, account, deal_id, read_at)
             for effect in outbox.held_of(conn, account, [deal_id]):
-                outbox.cancel(conn, effect, "сделка удалена", now)
+                outbox.cancel(conn, effect, "сделка удалена", self._clock.now())
         return ""
 
 

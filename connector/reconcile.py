@@ -70,7 +70,7 @@ class Reconcile:
         with self._db.read() as conn:
             known = facts.deal_rows(conn, account, [deal.id for deal in page])
         return [
-            _hint(deal)
+            hint(deal)
             for deal in page
             if SERVICE_TAG not in deal.tags
             and (deal.id not in known or _shown(deal) != _shown_by_row(known[deal.id]))
@@ -84,7 +84,8 @@ def pages(deals: Iterable[Deal]) -> Iterator[list[Deal]]:
         yield page
 
 
-def _hint(deal: Deal) -> CrmEvent:
+def hint(deal: Deal) -> CrmEvent:
+    """«Look at this deal»; the same for the same state of it."""
     moment = deal.updated_at
     return CrmEvent(
         EventKind.DEAL_CHANGED,

@@ -38,7 +38,7 @@ def test_history_that_explains_the_stage_adds_nothing_of_ours() -> None:
     created, moved = move("a", "new"), move("b", "met", after_s=5, origin="new")
     merged = merge([created], [created, moved], deal("met"))
     assert merged.new == (moved,)
-    assert merged.confirmed == ()
+    assert merged.corrected == ()
 
 
 def test_stage_ahead_of_the_history_becomes_a_move_seen_by_us() -> None:
@@ -55,7 +55,7 @@ def test_history_that_shows_a_seen_move_later_confirms_it_instead_of_repeating_i
     real = move("b", "met", after_s=-3, origin="new")
     merged = merge([created, seen], [created, real], deal("met"))
     assert merged.new == ()
-    assert merged.confirmed == ((seen, real),)
+    assert merged.corrected == ((seen, real),)
     assert merged.history == (created, real)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from connector.domain import (
     SERVICE_TAG,
@@ -226,11 +226,11 @@ def count_deals(conn: Connection, account: str) -> int:
     return int(conn.execute(statement).scalar_one())
 
 
-def mark_deleted(conn: Connection, account: str, deal_id: str, now: datetime) -> None:
+def mark_deleted(conn: Connection, account: str, deal_id: str, read_at: datetime) -> None:
     conn.execute(
         update(deals)
         .where(deals.c.account == account, deals.c.deal_id == deal_id)
-        .values(is_deleted=True, read_at=now)
+        .values(is_deleted=True, read_at=read_at)
     )
 
 
@@ -244,61 +244,18 @@ def changes_of(conn: Connection, account: str, deal_id: str) -> list[StageChange
     return [_change(row) for row in conn.execute(statement)]
 
 
-def save_changes(conn: Connection, account: str, changes: Sequence[StageChange], *, evaluated: bool) -> None:
+def save_changes(conn: Connection, account: str, changes: Sequence[StageChange]) -> None:
     """Store moves; those with a known `event_id` stay as they are."""
-    upsert(
-        conn,
-        stage_changes,
-        [
-            {
-                "account": account,
-                "event_id": change.event_id,
-                "deal_id": change.deal_id,
-                "at": change.at,
-                "from_pipeline_id": change.from_pipeline_id,
-                "from_stage_id": change.from_stage_id,
-                "to_pipeline_id": change.to_pipeline_id,
-                "to_stage_id": change.to_stage_id,
-                "changed_by": change.changed_by,
-                "evaluated": evaluated,
-            }
-            for change in changes
-        ],
-        keep=[column.name for column in stage_changes.c],
-    )
+    rows = [{"account": account, "evaluated": True, **_change_row(change)} for change in changes]
+    upsert(conn, stage_changes, rows, keep=[column.name for column in stage_changes.c])
 
 
-def unevaluated(conn: Connection, account: str, deal_id: str) -> set[str]:
-    """Event ids of stored moves of a deal that no rule was asked about (backfill met them first)."""
-    statement = select(stage_changes.c.event_id).where(*_unasked(account, deal_id))
-    return {row.event_id for row in conn.execute(statement)}
-
-
-def mark_evaluated(conn: Connection, account: str, deal_id: str) -> None:
-    """The rules were asked about all stored moves of this deal."""
-    conn.execute(update(stage_changes).where(*_unasked(account, deal_id)).values(evaluated=True))
-
-
-def _unasked(account: str, deal_id: str) -> tuple[ColumnElement[bool], ...]:
-    return (
-        stage_changes.c.account == account,
-        stage_changes.c.deal_id == deal_id,
-        stage_changes.c.evaluated.is_(False),
-    )
-
-
-def confirm_seen(conn: Connection, account: str, seen: StageChange, confirmed: StageChange) -> None:
-    """Give a move that we saw ourselves the identity and moment that the CRM's own history has for it."""
+def correct_change(conn: Connection, account: str, stored: StageChange, real: StageChange) -> None:
+    """Give a move that we saw or guessed the identity, moment and stages that the CRM has for it."""
     conn.execute(
         update(stage_changes)
-        .where(stage_changes.c.account == account, stage_changes.c.event_id == seen.event_id)
-        .values(
-            event_id=confirmed.event_id,
-            at=confirmed.at,
-            from_pipeline_id=confirmed.from_pipeline_id,
-            from_stage_id=confirmed.from_stage_id,
-            changed_by=confirmed.changed_by,
-        )
+        .where(stage_changes.c.account == account, stage_changes.c.event_id == stored.event_id)
+        .values(**_change_row(real))
     )
 
 
@@ -332,6 +289,19 @@ def _change(row: Any) -> StageChange:
     )
 
 
+def _change_row(change: StageChange) -> dict[str, Any]:
+    return {
+        "event_id": change.event_id,
+        "deal_id": change.deal_id,
+        "at": change.at,
+        "from_pipeline_id": change.from_pipeline_id,
+        "from_stage_id": change.from_stage_id,
+        "to_pipeline_id": change.to_pipeline_id,
+        "to_stage_id": change.to_stage_id,
+        "changed_by": change.changed_by,
+    }
+
+
 def _new_deal_row(deal: Deal, read_at: datetime) -> dict[str, Any]:
     return {
         "account": deal.account,
@@ -343,7 +313,7 @@ def _new_deal_row(deal: Deal, read_at: datetime) -> dict[str, Any]:
         "amount": deal.amount,
         "currency": deal.currency,
         "responsible_id": deal.responsible_id,
-        "channel": deal.channel,
+        "channel": deal.channel[:255] if deal.channel else None,
         "utm_source": deal.utm_source[:255],
         "utm_medium": deal.utm_medium[:255],
         "utm_campaign": deal.utm_campaign[:255],

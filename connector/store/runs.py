@@ -47,7 +47,7 @@ def add(
             "account": account,
             "deal_id": deal_id,
             "rule": rule,
-            "trigger": trigger,
+            "trigger": trigger[:64],
             "event_id": event_id,
             "result": result,
             "trace": [[what, value if isinstance(value, bool) else _shown(value)] for what, value in trace],
