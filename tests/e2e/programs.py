@@ -45,8 +45,7 @@ class Program:
         self, command: Sequence[str], env: dict[str, str], folder: Path, *, cwd: Path | None = None
     ) -> None:
         number = len(list(folder.glob("*.out")))
-        name = f"{number:02}-{command[-1].strip('-')}"
-        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
+        self._out, self._err = folder / f"{number:02}.out", folder / f"{number:02}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(command, cwd=cwd or folder, env=env, stdout=out, stderr=err)
 

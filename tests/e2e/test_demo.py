@@ -49,8 +49,8 @@ class Demo:
     def first_deal(self, crm: str) -> int:
         """The deal that every newcomer drags: that of ООО «Ромашка»."""
         pipeline = self.get(f"{crm}/pipelines")["pipelines"][0]
-        columns = self.get(f"{crm}/board?pipeline={pipeline['id']}")["columns"]
-        cards = [card for column in columns for card in column["deals"]]
+        stages = self.get(f"{crm}/board?pipeline={pipeline['id']}")["stages"]
+        cards = [card for stage in stages for card in stage["cards"]]
         return next(card["id"] for card in cards if card["name"].startswith(FIRST_CLIENT))
 
     def stage(self, crm: str, name: str) -> tuple[int, str]:
