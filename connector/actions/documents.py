@@ -77,13 +77,17 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
 
 
 def _number(effect: Effect, tools: Tools, series: str) -> tuple[date, int]:
-    """The day and the ordinal of this document: those of an earlier attempt, else today and the next one."""
-    if "ordinal" in effect.result:
+    """The day and the ordinal of this document: those of an earlier attempt, else today and the next one.
+
+    A number is its series' own: a deal that has another seller by now needs one of that seller's.
+    """
+    if effect.result.get("series") == series:
         return date.fromisoformat(effect.result["issued_on"]), effect.result["ordinal"]
     today = tools.today
     with tools.db.begin() as conn:
         ordinal = archive.reserve_number(conn, effect.account, series, today.year)
-        outbox.remember(conn, effect.id, {"issued_on": today.isoformat(), "ordinal": ordinal})
+        taken = {"series": series, "issued_on": today.isoformat(), "ordinal": ordinal}
+        outbox.remember(conn, effect.id, taken)
     return today, ordinal
 
 

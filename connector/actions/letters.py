@@ -9,12 +9,13 @@ from typing import Any
 from connector.actions.base import Tools, search_from
 from connector.actions.documents import context_of, issued
 from connector.delivery.base import Letter, message_id
-from connector.documents.messages import Message, render_message
+from connector.documents.messages import render_message
 from connector.domain import CrmFile, DealCard
 from connector.errors import DeliveryError, HeldError, MissingField
 from connector.playbook.model import CLIENT, MATERIALS, RESPONSIBLE
 from connector.store import archive, deliveries, outbox
 from connector.store.archive import ArchivedDocument
+from connector.store.deliveries import Delivery
 from connector.store.outbox import Effect
 
 CHANNEL = "email"
@@ -36,16 +37,38 @@ class _Attached:
 def send_letter(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     """Render a letter and send it, then say so in the deal. params: message, attach, to.
 
-    A letter that the mail server accepted is never sent again: a repeated attempt only adds the note.
+    A letter that the mail server accepted is never sent again, even if the client has another address by
+    now: a repeated attempt only adds the note.
     """
+    attached = _attached(effect, tools)
+    sent = _sent(effect, tools)
+    if sent is None:
+        _deliver(effect, tools, _letter(effect, tools, attached))
+        sent = _sent(effect, tools)
+        assert sent is not None
+    note_id = tools.client.add_note(
+        effect.deal_id or "",
+        _note(sent, attached.files),
+        may_exist=effect.may_exist,
+        since=search_from(effect),
+    )
+    return {"to": sent.recipient, "message_id": sent.message_id, "note_id": note_id}
+
+
+def _sent(effect: Effect, tools: Tools) -> Delivery | None:
+    with tools.db.read() as conn:
+        return deliveries.accepted(conn, effect.account, effect.key, CHANNEL)
+
+
+def _letter(effect: Effect, tools: Tools, attached: _Attached) -> Letter:
+    """The letter made of the deal as it is now. Raises HeldError with what is missing."""
     card = tools.card(effect)
     recipient = _recipient(effect.params["to"], card, tools)
-    attached = _attached(effect, tools)
     context = context_of(
         card, tools, kind=None, number=None, attachments=[issued(d) for d in attached.documents]
     )
     message = render_message(tools.kit, effect.params["message"], context)
-    letter = Letter(
+    return Letter(
         to=recipient,
         subject=message.subject,
         text=message.text,
@@ -54,14 +77,6 @@ def send_letter(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         message_id=message_id(effect.account, effect.key, tools.sender),
         sender=tools.sender,
     )
-    _deliver(effect, tools, letter)
-    note_id = tools.client.add_note(
-        card.deal.id,
-        _note(message, recipient, attached.files),
-        may_exist=effect.may_exist,
-        since=search_from(effect),
-    )
-    return {"to": recipient, "message_id": letter.message_id, "note_id": note_id}
 
 
 def _deliver(effect: Effect, tools: Tools, letter: Letter) -> None:
@@ -119,8 +134,8 @@ def _attached(effect: Effect, tools: Tools) -> _Attached:
     return _Attached(tuple(documents), tuple(files))
 
 
-def _note(message: Message, recipient: str, files: Sequence[CrmFile]) -> str:
-    text = f"Письмо «{message.subject}» отправлено на {recipient}."
+def _note(sent: Delivery, files: Sequence[CrmFile]) -> str:
+    text = f"Письмо «{sent.subject}» отправлено на {sent.recipient}."
     if files:
         text += " Вложения: " + ", ".join(file.name for file in files) + "."
     return text

@@ -7,16 +7,20 @@ from datetime import datetime
 from typing import Any
 
 from connector.actions.base import Tools, search_from
+from connector.errors import HeldError, MissingField
 from connector.playbook.model import RESPONSIBLE
 from connector.store import outbox
 from connector.store.outbox import Effect
 
 
 def give_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
-    """Give a person a task about the deal. params: text, due_at (ISO 8601), to (a role of the playbook)."""
+    """Give a person a task about the deal. params: text, due_at (ISO 8601), to (a role of the playbook).
+
+    A deal without a responsible user gives it to the user whose key the connector has.
+    """
     card = tools.card(effect)
     to = effect.params.get("to", RESPONSIBLE)
-    responsible_id = card.deal.responsible_id if to == RESPONSIBLE else tools.recipient(to).user_id
+    responsible_id = card.deal.responsible_id if to == RESPONSIBLE else _user_of(to, tools)
     task_id = tools.client.add_task(
         card.deal.id,
         effect.params["text"],
@@ -26,6 +30,14 @@ def give_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         since=search_from(effect),
     )
     return {"task_id": task_id}
+
+
+def _user_of(role: str, tools: Tools) -> str:
+    user_id = tools.recipient(role).user_id
+    if user_id is None:
+        missing = MissingField(f"{role}.user", f"правила, раздел people, {role}: пользователь CRM")
+        raise HeldError("некому дать задачу", [missing], what="задача")
+    return user_id
 
 
 def close_ask(effect: Effect, tools: Tools) -> Mapping[str, Any]:

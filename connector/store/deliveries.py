@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
 from connector.store.schema import deliveries
 from connector.store.upsert import insert_new
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that was accepted."""
+
+    recipient: str
+    message_id: str
+    subject: str
+
+
+def accepted(conn: Connection, account: str, outbox_key: str, channel: str) -> Delivery | None:
+    """What an effect has sent by that channel, to whomever; None when nothing was accepted yet."""
+    row = conn.execute(
+        select(deliveries.c.recipient, deliveries.c.message_id, deliveries.c.subject).where(
+            deliveries.c.account == account,
+            deliveries.c.outbox_key == outbox_key,
+            deliveries.c.channel == channel,
+            deliveries.c.status == "accepted",
+        )
+    ).first()
+    return Delivery(**row._mapping) if row else None
 
 
 def begin(
@@ -21,16 +44,14 @@ def begin(
     subject: str,
     now: datetime,
 ) -> bool:
-    """Set the «sending» mark; False when this very message was accepted before and must not go again."""
-    key = {"account": account, "outbox_key": outbox_key, "channel": channel, "recipient": recipient}
-    row = {**key, "message_id": message_id, "subject": subject, "status": "sending", "at": now}
-    if insert_new(conn, deliveries, row) is not None:
-        return True
-    same = [deliveries.c[name] == value for name, value in key.items()]
-    status = conn.execute(select(deliveries.c.status).where(*same)).scalar_one()
-    if status == "accepted":
+    """Set the «sending» mark; False when this effect's message was accepted before and must not go again."""
+    if accepted(conn, account, outbox_key, channel) is not None:
         return False
-    conn.execute(update(deliveries).where(*same).values(status="sending", at=now))
+    key = {"account": account, "outbox_key": outbox_key, "channel": channel, "recipient": recipient}
+    said = {"message_id": message_id, "subject": subject, "status": "sending", "at": now}
+    if insert_new(conn, deliveries, {**key, **said}) is None:
+        same = [deliveries.c[name] == value for name, value in key.items()]
+        conn.execute(update(deliveries).where(*same).values(**said))
     return True
 
 
