@@ -78,7 +78,7 @@ class Intake:
         """Store events and their jobs in one transaction; how many of them will be worked on."""
         now = self._clock.now()
         used = 0
-        with self._db.begin() as conn:
+        with self._db.begin(urgent=True) as conn:
             for event in events:
                 ignore = event.kind is EventKind.OTHER
                 row_id = inbox.receive(

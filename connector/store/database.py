@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from connector.errors import ConfigError, Problem
+from connector.store.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +45,17 @@ class Database:
         self._mine = threading.local()
         # SQLite's busy handler sleeps up to 0.1 s between its tries and wakes nobody in turn; threads of one
         # process do better by queueing for a lock of their own before they ask for the file's.
-        self._writer = threading.Lock()
+        self._writer = Turnstile()
         self._engine = _sqlite_engine(parsed) if self.dialect == "sqlite" else _postgresql_engine(parsed)
 
     def __repr__(self) -> str:
         return f"Database({self._engine.url.render_as_string(hide_password=True)})"
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, *, urgent: bool = False) -> Iterator[Connection]:
         """A connection in a write transaction: committed when the block ends, rolled back by an exception.
+
+        `urgent`: somebody waits for the answer, so on SQLite it goes before writers that nobody waits for.
 
         One a thread: a second one inside the first would wait for the first for ever on SQLite, so it is
         refused on both databases. Pass the connection on instead.
@@ -62,7 +65,7 @@ class Database:
         self._mine.in_transaction = True
         callbacks: list[Callable[[], None]] = []
         try:
-            with self._turn(), self._engine.connect() as conn:
+            with self._turn(urgent), self._engine.connect() as conn:
                 conn = conn.execution_options(**{_WRITES: True})
                 conn.info[_AFTER_COMMIT] = callbacks
                 try:
@@ -114,17 +117,16 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, urgent: bool) -> Iterator[None]:
         if self.dialect != "sqlite":
             yield
             return
-        if not self._writer.acquire(timeout=BUSY_TIMEOUT_S):
-            reason = TimeoutError(f"another thread has been writing for {BUSY_TIMEOUT_S} s")
-            raise OperationalError("BEGIN IMMEDIATE", None, reason)
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._writer.turn(urgent=urgent, timeout_s=BUSY_TIMEOUT_S))
+            except TimeoutError as reason:
+                raise OperationalError("BEGIN IMMEDIATE", None, reason) from None
             yield
-        finally:
-            self._writer.release()
 
 
 def after_commit(conn: Connection, callback: Callable[[], None]) -> None:
