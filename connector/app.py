@@ -34,6 +34,7 @@ from connector.playbook.schedule import cron_of
 from connector.reconcile import Reconcile
 from connector.reporting import Reporting
 from connector.reports import REPORTS
+from connector.reports.render import check_templates
 from connector.scheduler import Scheduler
 from connector.status import Status, gather
 from connector.store import facts
@@ -81,11 +82,20 @@ class App:
 
     @cached_property
     def playbook(self) -> Playbook:
-        """The rules; ConfigError names every mistake in them."""
-        playbook = load_playbook(self.config.templates_dir / "playbook")
-        kit = self.kit
-        problems = check_names(playbook, kit.documents, kit.messages, REPORTS, materials=kit.files)
-        if problems:
+        """The rules; ConfigError names every mistake in all that people edit, not in the rules alone."""
+        problems = check_templates(self.config.templates_dir, REPORTS)
+        playbook = kit = None
+        try:
+            playbook = load_playbook(self.config.templates_dir / "playbook")
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            kit = self.kit
+        except ConfigError as error:
+            problems += error.problems
+        if playbook and kit:
+            problems += check_names(playbook, kit.documents, kit.messages, REPORTS, materials=kit.files)
+        if problems or playbook is None:
             raise ConfigError(problems)
         return playbook
 

@@ -7,13 +7,14 @@ after that, so they never have holes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
 
 from connector.documents.environment import TemplateEnvironment
+from connector.documents.template_errors import in_russian
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError, Problem
 
@@ -35,6 +36,16 @@ class ClauseSection:
 class ContractText:
     preamble: str
     sections: tuple[ClauseSection, ...]
+    place: str = ""
+
+    def sources(self) -> Iterator[tuple[str, str]]:
+        """(place, Jinja source) of the preamble, the clauses and their conditions."""
+        yield self.place, self.preamble
+        for section in self.sections:
+            for clause in section.clauses:
+                yield clause.place, clause.text
+                if clause.condition is not None:
+                    yield clause.place, f"{{{{ {clause.condition} }}}}"
 
 
 def environment() -> TemplateEnvironment:
@@ -51,31 +62,36 @@ def read_clauses(name: str, text: str) -> ContractText:
     jinja, found = environment(), []
     preamble = str(file.data.get("преамбула") or "")
     try:
-        jinja.parse(preamble)
+        jinja.compile(preamble)
     except TemplateSyntaxError as error:
-        file.problem(str(error.message), "преамбула")
+        file.problem(in_russian(error), "преамбула")
     for number, section in enumerate(sections):
         at: tuple[str | int, ...] = ("разделы", number)
         if not isinstance(section, dict) or not section.get("название") or not section.get("пункты"):
-            file.problem("у раздела есть «название» и «пункты»", *at)
+            file.problem("у раздела должны быть «название» и «пункты»", *at)
             continue
         clauses = []
         for position, given in enumerate(section["пункты"]):
             place = file.place(*at, "пункты", position)
             clause = _clause(given, place)
             if clause is None:
-                file.problem("пункт это текст, или «если» и «текст»", *at, "пункты", position)
+                file.problem(
+                    "пункт — это текст либо «если» и «текст»; текст с «: » внутри берут в кавычки",
+                    *at,
+                    "пункты",
+                    position,
+                )
                 continue
             try:
-                jinja.parse(clause.text)
+                jinja.compile(clause.text)
                 jinja.compile_expression(clause.condition or "1")
             except TemplateSyntaxError as error:
-                file.problem(str(error.message), *at, "пункты", position)
+                file.problem(in_russian(error), *at, "пункты", position)
             clauses.append(clause)
         found.append(ClauseSection(str(section["название"]), tuple(clauses)))
     if file.problems:
         raise ConfigError(file.problems)
-    return ContractText(preamble, tuple(found))
+    return ContractText(preamble, tuple(found), file.place("преамбула"))
 
 
 def rendered(text: ContractText, context: Mapping[str, Any]) -> dict[str, Any]:

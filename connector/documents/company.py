@@ -12,6 +12,7 @@ from connector.documents.names import genitive_basis, genitive_name, genitive_po
 from connector.documents.requisites import RequisiteError
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError
+from connector.playbook.words import unknown
 
 FILE = "documents/company.yml"
 _REQUIRED = (
@@ -57,7 +58,7 @@ def read_companies(text: str, pictures: frozenset[str]) -> Companies:
     file = YamlFile(FILE, text)
     known = {"основная", "компании", "воронки", "родительный"}
     for key in sorted(set(file.data) - known):
-        file.problem(f"неизвестный ключ «{key}», есть {', '.join(sorted(known))}", key)
+        file.problem(f"неизвестный ключ «{key}»; есть: {', '.join(sorted(known))}", key)
     companies = file.data.get("компании")
     if not isinstance(companies, dict) or not companies:
         file.problem("нужна хотя бы одна компания", "компании")
@@ -67,7 +68,7 @@ def read_companies(text: str, pictures: frozenset[str]) -> Companies:
     pipelines = {str(name): str(key) for name, key in (file.data.get("воронки") or {}).items()}
     for path, key in ((("основная",), main), *((("воронки", name), key) for name, key in pipelines.items())):
         if key not in sellers:
-            file.problem(f"нет компании «{key}», есть {', '.join(sellers)}", *path)
+            file.problem(f"нет компании «{key}»; есть: {', '.join(sellers)}", *path)
     genitives = {str(name): str(value) for name, value in (file.data.get("родительный") or {}).items()}
     if file.problems:
         raise ConfigError(file.problems)
@@ -82,14 +83,14 @@ def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> S
     data = {str(name): str(value).strip() for name, value in given.items() if value not in (None, "")}
     for name in data:
         if name not in (*_REQUIRED, *_OPTIONAL):
-            file.problem(f"неизвестный реквизит «{name}»", *at, name)
+            file.problem(unknown("неизвестный реквизит", name, (*_REQUIRED, *_OPTIONAL)), *at, name)
     for name in _REQUIRED:
         if not data.get(name):
             file.problem(f"не заполнено «{name}»", *at)
     for name in _PICTURES:
         if name in data and data[name] not in pictures:
-            file.problem(f"нет картинки documents/pictures/{data[name]}", *at, name)
-    _check_numbers(file, at, data)
+            file.problem(f"нет картинки documents/pictures/{data[name]}: положите туда файл", *at, name)
+    _check_numbers(file, at, data, given)
     rate = _rate(file, at, data.pop("ндс", ""))
     is_person = len(data.get("инн", "")) == 12
     data["вид"] = "ИП" if is_person else "компания"
@@ -102,7 +103,9 @@ def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> S
     return Seller(key, data, rate)
 
 
-def _check_numbers(file: YamlFile, at: tuple[str, str], data: dict[str, str]) -> None:
+def _check_numbers(
+    file: YamlFile, at: tuple[str, str], data: dict[str, str], given: Mapping[str, Any]
+) -> None:
     bik = data.get("бик", "")
     checks: dict[str, Callable[[str], None]] = {
         "инн": requisites.check_inn,
@@ -119,7 +122,9 @@ def _check_numbers(file: YamlFile, at: tuple[str, str], data: dict[str, str]) ->
             try:
                 check(data[name])
             except RequisiteError as error:
-                file.problem(f'{error} (номера пишите в кавычках: «{name}: "…"»)', *at, name)
+                # Without quotes YAML takes the number for a number, and its zeros may be gone.
+                hint = "" if isinstance(given[name], str) else f'; возьмите номер в кавычки: {name}: "…"'
+                file.problem(f"{error}{hint}", *at, name)
 
 
 def _rate(file: YamlFile, at: tuple[str, str], text: str) -> Decimal | None:

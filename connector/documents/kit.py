@@ -17,20 +17,29 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, TemplateSyntaxError, meta
 
-from connector.documents import company, pictures
+from connector.documents import company, materials, pictures
 from connector.documents.clauses import ContractText, read_clauses
 from connector.documents.company import Companies, Seller
 from connector.documents.docx import check_package
 from connector.documents.environment import TemplateEnvironment
 from connector.documents.materials import Case, read_cases
 from connector.documents.messages_file import MessageTemplate, read_message
+from connector.documents.template_errors import in_russian
+from connector.documents.template_names import OF_DOCUMENTS, known_names, unknown_names
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError, Problem, RenderError
+from connector.playbook.source import shown
+from connector.playbook.words import unknown
 
 #: Folders of the kit that belong to documents and letters.
 FOLDERS = ("documents", "messages", "fonts", "materials")
+_KEYS = ("название", "форматы", "номер", "действует_дней", "назначение", "пункты")
 _SUFFIXES = frozenset({".html", ".css", ".yml", ".md", ".ttf", ".png", ".jpg", ".jpeg", ".docx"})
 FORMATS = ("pdf", "docx")
+#: Files in this folder go with letters as they are.
+MATERIALS = "materials/"
+#: A mail server refuses more; base64 adds a third.
+MAX_MATERIAL = 15_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +93,29 @@ class Kit:
         """The kit in a folder. Raises ConfigError with every mistake as `file:line`."""
         files: dict[str, bytes] = {}
         problems: list[Problem] = []
-        for folder in FOLDERS:
-            for path in sorted((templates_dir / folder).rglob("*")):
-                if (
-                    path.suffix.lower() not in _SUFFIXES
-                    or not path.is_file()
-                    or path.name.startswith((".", "~"))
-                ):
+        for path in _files(templates_dir):
+            name = path.relative_to(templates_dir).as_posix()
+            content = path.read_bytes()
+            if name.startswith(MATERIALS):
+                if len(content) > MAX_MATERIAL:
+                    megabytes = MAX_MATERIAL // 1_000_000
+                    problems.append(Problem(name, f"файл больше {megabytes} МБ: почта такой не пропустит"))
                     continue
-                name = path.relative_to(templates_dir).as_posix()
-                content = path.read_bytes()
-                if path.suffix.lower() in {".png", ".jpg", ".jpeg"}:
-                    try:
-                        content = pictures.reencode(content)
-                    except pictures.PictureError as error:
-                        problems.append(Problem(name, str(error)))
-                        continue
-                files[name] = content
+            elif path.suffix.lower() in {".png", ".jpg", ".jpeg"}:
+                try:
+                    content = pictures.reencode(content)
+                except pictures.PictureError as error:
+                    problems.append(Problem(name, str(error)))
+                    continue
+            files[name] = content
+        try:
+            kit = cls.from_files(files)
+            problems += kit.unknown_names()
+        except ConfigError as error:
+            problems += error.problems
         if problems:
-            raise ConfigError(problems)
-        return cls.from_files(files)
+            raise ConfigError([_placed(problem, templates_dir) for problem in problems])
+        return kit
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Kit:
@@ -117,6 +129,29 @@ class Kit:
     def genitive(self, text: str) -> str | None:
         """The genitive that a person wrote down for this very text, if any."""
         return self.companies.genitives.get(text)
+
+    def unknown_names(self) -> list[Problem]:
+        """Names in templates, letters and clauses that no deal can ever fill in: slips of their author."""
+        letters = known_names(self.documents)
+        documents = {**letters, **OF_DOCUMENTS}
+        found: list[tuple[str, str]] = []
+        for name in self.files:
+            if name.endswith(".html") and name.startswith("documents/"):
+                wrong = unknown_names(TemplateEnvironment(), self.text(name), documents)
+                found += [(f"{name}:{line}", message) for line, message in wrong]
+        for message in self.messages.values():
+            for source, offset in ((message.subject, 1), (message.body, message.body_line)):
+                wrong = unknown_names(TemplateEnvironment(), source, letters)
+                found += [(f"messages/{message.name}.md:{line + offset}", text) for line, text in wrong]
+        for contract in self.clauses.values():
+            for place, source in contract.sources():
+                wrong = unknown_names(TemplateEnvironment(), source, documents)
+                found += [(place, text) for _, text in wrong]
+        return [Problem(place, message) for place, message in dict.fromkeys(found)]
+
+    def for_render(self) -> dict[str, bytes]:
+        """What a render process needs: all but the files that letters carry."""
+        return {name: content for name, content in self.files.items() if not _is_material(name)}
 
     def text(self, name: str) -> str:
         return self.files[name].decode("utf-8")
@@ -147,7 +182,7 @@ class Kit:
         Raises KeyError for an unknown kind.
         """
         template = self.documents[kind]
-        names = {name for name in self.files if not name.endswith((".html", ".docx", ".md"))}
+        names = {name for name in self.for_render() if not name.endswith((".html", ".docx", ".md"))}
         names |= {f"documents/{name}" for name in self._reached(f"{kind}.html")}
         if "docx" in template.formats:
             names.add(f"documents/{kind}.docx")
@@ -205,7 +240,7 @@ class _Reader:
         try:
             return self._files[name].decode("utf-8")
         except KeyError:
-            raise ConfigError([Problem(f"templates/{name}", "нет такого файла")]) from None
+            raise ConfigError([Problem(name, "нет такого файла")]) from None
 
     def _try(self, read: Any) -> Any:
         try:
@@ -227,15 +262,13 @@ class _Reader:
     def _document(self, file: YamlFile, kind: str, given: dict[str, Any]) -> DocumentTemplate:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", kind):
             file.problem("вид документа пишется строчными латинскими буквами", kind)
-        for key in sorted(
-            set(given) - {"название", "форматы", "номер", "действует_дней", "назначение", "пункты"}
-        ):
-            file.problem(f"неизвестный ключ «{key}»", kind, key)
+        for key in sorted(map(str, set(given) - set(_KEYS))):
+            file.problem(unknown("неизвестный ключ", key, _KEYS), kind, key)
         formats = tuple(given.get("форматы") or ("pdf",))
         for format_ in formats:
             source = f"documents/{kind}.{'html' if format_ == 'pdf' else format_}"
             if format_ not in FORMATS:
-                file.problem(f"формат «{format_}» неизвестен, есть {', '.join(FORMATS)}", kind, "форматы")
+                file.problem(f"формат «{format_}» неизвестен; есть: {', '.join(FORMATS)}", kind, "форматы")
             elif source not in self._files:
                 file.problem(f"нет шаблона templates/{source}", kind)
             elif format_ == "docx":
@@ -297,7 +330,25 @@ class _Reader:
                 try:
                     environment.compile(source, name)
                 except TemplateSyntaxError as error:
-                    self.problems.append(Problem(f"{folder}/{name}:{error.lineno}", f"{error.message}"))
+                    self.problems.append(Problem(f"{folder}/{name}:{error.lineno}", in_russian(error)))
+
+
+def _files(templates_dir: Path) -> Iterator[Path]:
+    """The kit's files: of known kinds in its folders, of any kind among the materials."""
+    for folder in FOLDERS:
+        for path in sorted((templates_dir / folder).rglob("*")):
+            is_known = path.suffix.lower() in _SUFFIXES or folder + "/" == MATERIALS
+            if is_known and path.is_file() and not path.name.startswith((".", "~")):
+                yield path
+
+
+def _is_material(name: str) -> bool:
+    return name.startswith(MATERIALS) and name != materials.FILE
+
+
+def _placed(problem: Problem, templates_dir: Path) -> Problem:
+    """The problem with its file named as a person in the current folder would write it."""
+    return Problem(f"{shown(templates_dir)}/{problem.place}", problem.message)
 
 
 def _style_problems(name: str, source: str) -> Iterator[Problem]:

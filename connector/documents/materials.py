@@ -29,7 +29,7 @@ def read_cases(text: str) -> tuple[Case, ...]:
         if not isinstance(given, dict) or not all(
             given.get(key) for key in ("название", "текст", "результат")
         ):
-            file.problem("у кейса есть «название», «текст» и «результат»", "кейсы", number)
+            file.problem("у кейса должны быть «название», «текст» и «результат»", "кейсы", number)
             continue
         industries = tuple(str(name).casefold() for name in given.get("отрасли") or ())
         found.append(Case(str(given["название"]), industries, str(given["текст"]), str(given["результат"])))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jinja2 import TemplateSyntaxError
 
 from connector.documents.environment import TemplateEnvironment
+from connector.documents.template_errors import in_russian
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError, Problem
 
@@ -32,7 +33,14 @@ def read_message(path: str, text: str) -> MessageTemplate:
     text = text.replace("\r\n", "\n").removeprefix("\ufeff")
     head = _HEAD.match(text)
     if head is None:
-        raise ConfigError([Problem(f"{path}:1", "письмо начинается с «---», темы и ещё одного «---»")])
+        raise ConfigError(
+            [
+                Problem(
+                    f"{path}:1",
+                    "письмо начинается со строки «---», под ней тема, потом ещё одна строка «---»",
+                )
+            ]
+        )
     # One empty line in front stands for the line of «---», so that places agree with the file.
     file = YamlFile(path, "\n" + head[1])
     for key in sorted(set(file.data) - {*_SUBJECT, *_ATTACHMENTS}):
@@ -42,7 +50,9 @@ def read_message(path: str, text: str) -> MessageTemplate:
         file.problem("у письма нет темы")
     attachments: object = next((file.data[key] for key in _ATTACHMENTS if file.data.get(key)), [])
     if not isinstance(attachments, list):
-        file.problem("вложения это список видов документов: [contract, proposal]", "вложения")
+        file.problem(
+            "вложения — это список документов в квадратных скобках: [contract, proposal]", "вложения"
+        )
         attachments = []
     body = text[head.end() :]
     body_line = text.count("\n", 0, head.end())
@@ -51,7 +61,7 @@ def read_message(path: str, text: str) -> MessageTemplate:
         try:
             environment.compile(source)
         except TemplateSyntaxError as error:
-            file.problems.append(Problem(f"{path}:{error.lineno + offset}", str(error.message)))
+            file.problems.append(Problem(f"{path}:{error.lineno + offset}", in_russian(error)))
     if file.problems:
         raise ConfigError(file.problems)
     assert isinstance(attachments, list)

@@ -203,7 +203,7 @@ class _Child:
             start_new_session=True,  # Ctrl-C in a terminal is for the service, which then ends us
         )
         self._process = process
-        files = {name: pack(content) for name, content in self._kit.files.items()}
+        files = {name: pack(content) for name, content in self._kit.for_render().items()}
         send(_stream(process.stdin), {"files": files, "memory": self._limits.memory_bytes})
         if self._receive(process, _START_S)[0] is None:
             self._stop()

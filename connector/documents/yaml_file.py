@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from connector.errors import ConfigError, Problem
+from connector.playbook.source import in_russian
 
 Path = tuple[str | int, ...]
 
@@ -24,9 +25,11 @@ class YamlFile:
             self.data: Any = yaml.safe_load(text) or {}
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise ConfigError([Problem(f"{name}:{line}", f"ошибка YAML: {error.problem}")]) from None
+            raise ConfigError(
+                [Problem(f"{name}:{line}", in_russian(str(error.problem or error.context)))]
+            ) from None
         except yaml.YAMLError as error:
-            raise ConfigError([Problem(name, f"ошибка YAML: {error}")]) from None
+            raise ConfigError([Problem(name, in_russian(str(error)))]) from None
         if not isinstance(self.data, dict):
             raise ConfigError([Problem(f"{name}:1", "нужны строки вида «ключ: значение»")])
         if node is not None:

@@ -88,8 +88,9 @@ def _wrong_in_send(
             yield ("by", number), unknown("нет канала", channel, channels)
     for number, attachment in enumerate(action.attach):
         if attachment.startswith(MATERIALS) and materials is not None and attachment not in materials:
-            known = (file for file in materials if file.startswith(MATERIALS))
-            yield ("attach", number), unknown("нет файла", attachment, known)
+            known = [file for file in materials if file.startswith(MATERIALS) and not file.endswith(".yml")]
+            message = unknown("нет файла", attachment, known)
+            yield ("attach", number), message if known else f"{message}: положите его в папку materials"
 
 
 def _check_trigger(rule: Rule, pipelines: Sequence[Pipeline]) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ Allowed: variables of `facts.CONDITION_VARIABLES`, texts, numbers, comparisons, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from connector.playbook.facts import CONDITION_VARIABLES
-from connector.playbook.words import unknown
+from connector.playbook.words import nearest, unknown
 
 MAX_LENGTH = 1000
 
@@ -105,6 +106,8 @@ def _unreadable(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "в условии слишком много скобок"
     text = str(getattr(error, "message", None) or error)
+    if found := re.match(r"unexpected char '(.)'", text):
+        return f'знак {found[1]} в условии не пишут; текст берут в прямые кавычки: deal.stage == "Договор"'
     if "end of template" in text:
         return f"условие обрывается; {_HINT}"
     return f"условие не читается: {text}; {_HINT}"
@@ -164,14 +167,14 @@ def _check_variable(node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Iterato
         case nodes.Getattr(node=nodes.Name(name=group)):
             name = f"{group}.{node.attr}"
             if name not in CONDITION_VARIABLES:
-                yield unknown("неизвестная переменная", name, CONDITION_VARIABLES)
+                yield _unknown_variable(name)
             elif CONDITION_VARIABLES[name].kind == "fields":
                 yield f'у {name} нужно назвать поле: {name}["Отрасль"]'
         case nodes.Getitem(node=nodes.Getattr(node=nodes.Name(name=group), attr=attribute), arg=argument):
             name = f"{group}.{attribute}"
             kind = CONDITION_VARIABLES[name].kind if name in CONDITION_VARIABLES else None
             if kind is None:
-                yield unknown("неизвестная переменная", name, CONDITION_VARIABLES)
+                yield _unknown_variable(name)
             elif kind != "fields" or not (
                 isinstance(argument, nodes.Const) and isinstance(argument.value, str)
             ):
@@ -183,6 +186,17 @@ def _check_variable(node: nodes.Name | nodes.Getattr | nodes.Getitem) -> Iterato
             yield f"{unknown('неизвестная переменная', name, CONDITION_VARIABLES)}; текст берут в кавычки"
         case _:
             yield "точка и квадратные скобки бывают только у переменных"
+
+
+def _unknown_variable(name: str) -> str:
+    """The message on a name with a dot: the group in common must not make every name of it look near."""
+    group, _, attribute = name.partition(".")
+    choice = [known.partition(".")[2] for known in CONDITION_VARIABLES if known.startswith(f"{group}.")]
+    if not choice:
+        return unknown("неизвестная переменная", name, CONDITION_VARIABLES)
+    guess = nearest(attribute, choice)
+    hint = f"может быть, «{group}.{guess}»?" if guess else f"у {group} есть: {', '.join(choice)}"
+    return f"неизвестная переменная «{name}»; {hint}"
 
 
 def variables_of(node: nodes.Node) -> Iterator[tuple[str, tuple[str, ...]]]:

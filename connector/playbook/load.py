@@ -56,14 +56,6 @@ def parse_playbook(text: str, name: str = "playbook.yml") -> Playbook:
     return reading.playbook()
 
 
-def _shown(file: Path) -> str:
-    """The file's name as the person who works in the current folder would write it."""
-    try:
-        return file.resolve().relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return file.as_posix()
-
-
 class _Reading:
     """Collects entries and mistakes over all files."""
 
@@ -80,9 +72,9 @@ class _Reading:
         try:
             content = file.read_bytes()
         except OSError as error:
-            self._add(_shown(file), f"файл не читается: {error.strerror}")
+            self._add(source.shown(file), f"файл не читается: {error.strerror}")
             return
-        self.read(source.parse(_shown(file), content))
+        self.read(source.parse(source.shown(file), content))
 
     def read(self, document: Document) -> None:
         self._problems += document.problems
@@ -233,7 +225,8 @@ class _Reading:
                 message = f"«{attachment}»: нужен файл из папки materials, например materials/cases.pdf"
             else:
                 is_wrong = attachment not in documents
-                message = unknown("выше в этом правиле не создаётся документ", attachment, documents)
+                listed = ", ".join(documents) or "ни одного"
+                message = f"выше в этом правиле нет «document: {attachment}»; документы правила: {listed}"
             if is_wrong:
                 self._add(
                     rule.place_of("do", index, "attach", number), f"правило «{rule.name}», attach: {message}"

@@ -82,7 +82,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
             message = unknown_key(key, keys_of(_model_at(detail["loc"][:-1], model)))
             # `{text: Позвонить, узнать}` makes a key of what stands after the comma.
             comma = detail["input"] is None
-            return f"{message}; часть текста? Текст с запятой берут в кавычки" if comma else message
+            advice = 'если это часть текста после запятой, возьмите весь текст в прямые кавычки: "…"'
+            return f"{message}; {advice}" if comma else message
         case "union_tag_not_found":
             return _unknown_action(detail["input"])
         case "value_error":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as Path_
 from typing import Any
 
 import yaml
@@ -36,11 +37,11 @@ Path = tuple[str | int, ...]
 
 #: PyYAML's words for a mistake -> what a person should do about it. The first that is contained wins.
 _SYNTAX = (
-    ("'\\t'", "табуляция: отступы делаются пробелами"),
+    ("'\\t'", "табуляция: замените её пробелами"),
     ("mapping values are not allowed", "лишнее двоеточие: текст, в котором есть «: », берут в кавычки"),
     ("could not find expected ':'", "после ключа нет двоеточия"),
-    ("expected <block end>", "сбился отступ: пункты одного уровня начинаются в одной колонке"),
-    ("expected ',' or", "не закрыта скобка или пропущена запятая"),
+    ("expected <block end>", "сбился отступ: ключи и пункты одного уровня начинаются в одной колонке"),
+    ("expected ',' or", "скобка не закрыта, или внутри неё пропущена запятая"),
     ("unexpected end of stream", "не закрыта кавычка"),
     ("found undefined alias", "ссылка * на метку &, которой выше нет"),
     ("found duplicate anchor", "такая метка & уже есть"),
@@ -67,6 +68,14 @@ class Document:
     def place(self, path: Path) -> str:
         """Where the value at `path` stands; for a path that is not there, its nearest ancestor."""
         return place_in(self.places, path) or self.name
+
+
+def shown(file: Path_) -> str:
+    """The file's name as the person who works in the current folder would write it."""
+    try:
+        return file.resolve().relative_to(Path_.cwd()).as_posix()
+    except ValueError:
+        return file.as_posix()
 
 
 def place_in(places: Mapping[Path, str], path: Path) -> str:
@@ -224,17 +233,21 @@ _DEFAULT_TAGS = {
 def _syntax_problem(name: str, text: str, error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
+        if error.context_mark and str(error.context).startswith("while parsing a flow"):
+            # A bracket that nobody closed is found far below: what a person needs is where it was opened.
+            mark = error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         problem = str(error.problem or error.context)
-        return Problem(place, problem if isinstance(error, _Refused) else _in_russian(problem))
+        return Problem(place, problem if isinstance(error, _Refused) else in_russian(problem))
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
-        return Problem(f"{name}:{line}:{column}", _in_russian(str(error.reason)))
-    return Problem(name, _in_russian(str(error)))
+        return Problem(f"{name}:{line}:{column}", in_russian(str(error.reason)))
+    return Problem(name, in_russian(str(error)))
 
 
-def _in_russian(problem: str) -> str:
+def in_russian(problem: str) -> str:
+    """PyYAML's words for a mistake -> what to do about it."""
     for words, advice in _SYNTAX:
         if words in problem:
             return advice

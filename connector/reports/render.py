@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from jinja2 import FileSystemLoader, TemplateError, TemplateNotFound, TemplateSy
 from jinja2.exceptions import SecurityError
 
 from connector.documents.environment import TemplateEnvironment
-from connector.errors import RenderError
+from connector.documents.template_errors import in_russian
+from connector.errors import Problem, RenderError
+from connector.playbook.source import shown
 from connector.reports.base import RenderedReport, Report, ReportData
 from connector.reports.wording import whole_money, whole_percent
 
@@ -38,10 +41,35 @@ def render(report: Report, data: ReportData, templates_dir: Path) -> RenderedRep
     return RenderedReport(title=data.title, text=text + "\n", html=html)
 
 
-def _render(name: str, data: ReportData, templates_dir: Path) -> str:
-    loader = FileSystemLoader(templates_dir / "reports")
-    environment = TemplateEnvironment(loader, autoescape=name.endswith(".html"))
+def check_templates(templates_dir: Path, names: Iterable[str]) -> list[Problem]:
+    """Every mistake in the templates of reports, and those of the reports `names` that are not there."""
+    folder = templates_dir / "reports"
+    problems = [
+        Problem(f"{shown(folder)}/{name}.{suffix}", "нет такого файла")
+        for name in names
+        for suffix in ("txt", "html")
+        if not (folder / f"{name}.{suffix}").is_file()
+    ]
+    environment = _environment(folder, is_html=True)
+    for file in sorted(folder.glob("*")):
+        if file.suffix in (".html", ".txt"):
+            try:
+                environment.compile(file.read_text(encoding="utf-8"))
+            except TemplateSyntaxError as error:
+                problems.append(Problem(f"{shown(file)}:{error.lineno}", in_russian(error)))
+            except UnicodeDecodeError:
+                problems.append(Problem(shown(file), "файл не в кодировке UTF-8"))
+    return problems
+
+
+def _environment(folder: Path, *, is_html: bool) -> TemplateEnvironment:
+    environment = TemplateEnvironment(FileSystemLoader(folder), autoescape=is_html)
     environment.filters.update(FILTERS)
+    return environment
+
+
+def _render(name: str, data: ReportData, templates_dir: Path) -> str:
+    environment = _environment(templates_dir / "reports", is_html=name.endswith(".html"))
     assert dataclasses.is_dataclass(data)
     fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
     try:
@@ -49,6 +77,6 @@ def _render(name: str, data: ReportData, templates_dir: Path) -> str:
     except TemplateNotFound as error:
         raise RenderError(name, "нет такого шаблона в папке reports") from error
     except TemplateSyntaxError as error:
-        raise RenderError(error.name or name, error.message or "ошибка в шаблоне", error.lineno) from error
+        raise RenderError(error.name or name, in_russian(error), error.lineno) from error
     except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
         raise RenderError(name, str(error)) from error

@@ -44,7 +44,7 @@ def problems(files: dict[str, bytes]) -> list[str]:
             "основная: южный",
             "company.yml:4  нет компании «южный»",
         ),
-        ("documents/company.yml", "компании:", "компании: [", "ошибка YAML"),
+        ("documents/company.yml", "компании:", "компании: [", "company.yml:8  "),
         ("documents/company.yml", "    кпп:", '    инн: "1"\n    кпп:', "ключ «инн» повторяется"),
         ("documents/documents.yml", "[pdf, docx]", "[pdf, odt]", "«odt» неизвестен"),
         ("documents/documents.yml", "\nact:", "\nact2:", "нет шаблона templates/documents/act2.html"),

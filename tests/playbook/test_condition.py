@@ -94,6 +94,8 @@ def test_the_trace_shows_every_part_with_the_data_it_read() -> None:
         ("deal.amuont > 0", ["неизвестная переменная «deal.amuont»; может быть, «deal.amount»?"]),
         ("deal.amuont > 0 or foo", 2),
         ("deal", ["у «deal» нужно сказать, что: deal.id,"]),
+        ("deal.sum > 0", ["неизвестная переменная «deal.sum»; у deal есть: id, name, amount"]),
+        ("deal.stage == «Договор»", ["знак « в условии не пишут"]),
         ("сумма > 0", ["неизвестная переменная «сумма»"]),
         ("deal.amount = 5", ["лишнее после условия: «=»; сравнивают знаками =="]),
         ("deal.amount > 0 и deal.name", ["лишнее после условия: «и»"]),

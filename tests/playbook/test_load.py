@@ -138,15 +138,15 @@ MISTAKES = [
     (rule(do="[{send: ¶a, by: []}]"), "rules[1].do[1].send: by: не назван ни один канал"),
     (
         rule(do="[{send: a, attach: [¶b]}]"),
-        "правило «a», attach: выше в этом правиле не создаётся документ «b»",
+        "правило «a», attach: выше в этом правиле нет «document: b»; документы правила: ни одного",
     ),
     (
         rule(do="[{document: contract}, {send: a, attach: [¶contrct]}]"),
-        "правило «a», attach: выше в этом правиле не создаётся документ «contrct»; может быть, «contract»?",
+        "правило «a», attach: выше в этом правиле нет «document: contrct»; документы правила: contract",
     ),
     (
         rule(do="[{send: a, attach: [¶b]}, {document: b}]"),
-        "правило «a», attach: выше в этом правиле не создаётся",
+        "правило «a», attach: выше в этом правиле нет «document: b»",
     ),
     (
         rule(do="[{send: a, attach: [¶materials/../x]}]"),
@@ -237,7 +237,7 @@ targets: x
 
 def test_an_unquoted_comma_in_a_text_is_explained() -> None:
     ((_, message),) = problems_in(rule(do="[{task: {text: Узнать, оплачен ли счёт, due: 2 hours}}]"))
-    assert message.endswith("часть текста? Текст с запятой берут в кавычки")
+    assert message.endswith('возьмите весь текст в прямые кавычки: "…"')
 
 
 def test_what_must_be_unique_is_so_over_all_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
