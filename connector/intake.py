@@ -149,7 +149,7 @@ class Intake:
             facts.save_changes(conn, account, merged.new)
             for decision in decisions:
                 self._decide(conn, deal, decision, account_row, directory, decided_at)
-            self._try_held_again(conn, account, [deal_id], decided_at)
+            self._try_again(conn, outbox.stopped_of(conn, account, deal_id), decided_at)
         return ""
 
     def _ask_rules(
@@ -240,18 +240,14 @@ class Intake:
         """A contact or company changed: whatever waits for its data is tried again."""
         with self._db.begin() as conn:
             deal_ids = facts.linked_deals(conn, row.account, _PARTY_EVENTS[row.kind], row.entity_id)
-            waiting = self._try_held_again(conn, row.account, deal_ids, self._clock.now())
+            waiting = outbox.held_of(conn, row.account, deal_ids)
+            self._try_again(conn, waiting, self._clock.now())
         return "" if waiting else "ни один документ не ждёт этих данных"
 
-    def _try_held_again(
-        self, conn: Connection, account: str, deal_ids: Sequence[str], now: datetime
-    ) -> list[Effect]:
-        """The effects of these deals that were held; each reads its deal anew."""
-        held = outbox.held_of(conn, account, deal_ids)
-        for effect in held:
+    def _try_again(self, conn: Connection, effects: Sequence[Effect], now: datetime) -> None:
+        for effect in effects:
             if outbox.put_back(conn, effect, now):
-                self._enqueue_effect(conn, account, effect.id, effect.run_id)
-        return held
+                self._enqueue_effect(conn, effect.account, effect.id, effect.run_id)
 
     def _deal_gone(self, account: str, deal_id: str, read_at: datetime) -> str:
         with self._db.begin() as conn:

@@ -385,6 +385,32 @@ def test_effect_that_was_done_meanwhile_is_not_put_back(desk: Desk) -> None:
     assert desk.effects()[0].status == "done"
 
 
+def test_what_was_cancelled_with_a_deleted_deal_goes_on_when_it_is_restored(desk: Desk) -> None:
+    """So it does after the key's owner could not see the deal for a while: both look the same."""
+    standing = deal("met", after(5), created_at=after(5))
+    desk.crm.history = [move("01", "met", after(5))]
+    desk.crm.stands = standing
+    desk.hint(dedup="1")
+    desk.work()
+    with desk.db.begin() as conn:
+        first, *_ = outbox.of_deal(conn, "main", "7")
+        now = desk.clock.now()
+        outbox.hold(conn, outbox.start_attempt(conn, first, now), "ждёт", [], None, now)
+    desk.clock.sleep(timedelta(minutes=1))
+    desk.crm.stands = None
+    desk.hint(dedup="2")
+    desk.work()
+    assert desk.effects()[0].status == "cancelled"
+    desk.clock.sleep(timedelta(minutes=1))
+    desk.crm.stands = standing
+    desk.hint(dedup="3")
+    (job,) = desk.queue.claim("w", "work", 1, 10, LEASE)
+    desk.intake.handle(job)
+    desk.queue.finish(job)
+    assert desk.effects()[0].status == "ready"
+    assert desk.queue.counts("main").ready == 1
+
+
 def test_body_of_a_mass_change_is_kept_once(desk: Desk) -> None:
     events = [CrmEvent(EventKind.DEAL_CHANGED, str(number), f"d{number}") for number in range(50)]
     desk.intake.receive("main", events, {"leads": "…"})

@@ -205,11 +205,22 @@ def _change(conn: Connection, effect: Effect, **values: Any) -> bool:
 
 def held_of(conn: Connection, account: str, deal_ids: Sequence[str]) -> list[Effect]:
     """Held effects of these deals, oldest first."""
+    return _of_deals(conn, account, deal_ids, ("held",))
+
+
+def stopped_of(conn: Connection, account: str, deal_id: str) -> list[Effect]:
+    """Effects that go on when the deal is seen alive: held ones, and those cancelled when it was gone."""
+    return _of_deals(conn, account, [deal_id], ("held", "cancelled"))
+
+
+def _of_deals(
+    conn: Connection, account: str, deal_ids: Sequence[str], statuses: Sequence[Status]
+) -> list[Effect]:
     if not deal_ids:
         return []
     statement = (
         select(outbox)
-        .where(outbox.c.account == account, outbox.c.status == "held", outbox.c.deal_id.in_(deal_ids))
+        .where(outbox.c.account == account, outbox.c.status.in_(statuses), outbox.c.deal_id.in_(deal_ids))
         .order_by(outbox.c.id)
     )
     return [_read(row) for row in conn.execute(statement)]
