@@ -50,7 +50,7 @@ class Demo:
         """The deal that every newcomer drags: that of ООО «Ромашка»."""
         pipeline = self.get(f"{crm}/pipelines")["pipelines"][0]
         stages = self.get(f"{crm}/board?pipeline={pipeline['id']}")["stages"]
-        cards = [card for stage in stages for card in stage["cards"]]
+        cards = [card for stage in stages for card in stage["deals"]]
         return next(card["id"] for card in cards if card["name"].startswith(FIRST_CLIENT))
 
     def stage(self, crm: str, name: str) -> tuple[int, str]:
@@ -63,8 +63,10 @@ class Demo:
         requests.post(f"{self.api}/{crm}/deals/{deal_id}/move", json=body, timeout=10).raise_for_status()
 
     def file_names(self, crm: str, deal_id: int) -> list[str]:
+        """Files in the deal itself; those of letters stand in its timeline too and are left out."""
         timeline = self.get(f"{crm}/deals/{deal_id}")["timeline"]
-        return sorted(file["name"] for entry in timeline for file in entry.get("files", []))
+        entries = [entry for entry in timeline if entry["kind"] != "letter"]
+        return sorted(file["name"] for entry in entries for file in entry.get("files", []))
 
     def letters(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = requests.get(self.doors["mail"]["inbox_url"], timeout=10).json()
