@@ -25,7 +25,7 @@ from connector.directory import Directories
 from connector.documents.kit import Kit
 from connector.documents.render import RenderPool
 from connector.effects import Effects
-from connector.errors import ConfigError
+from connector.errors import ConfigError, ConnectorError
 from connector.intake import Intake
 from connector.playbook.check import check_names
 from connector.playbook.load import load_playbook
@@ -260,6 +260,13 @@ class App:
             with self.db.begin() as conn:
                 sync(conn, account.name, self._schedules(account.name), self.clock.now())
         return Scheduler(self.db, self.queue, self.clock)
+
+    def warm_up(self) -> None:
+        """Start a render process before the first document needs it; a missing Pango is told here."""
+        try:
+            self.render_pool.warm_up()
+        except ConnectorError as error:
+            log.error("documents cannot be drawn: %s", error, extra={"action": "no_documents"})
 
     def close(self) -> None:
         """Give back what the parts hold: processes, connections, threads."""

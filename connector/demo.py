@@ -66,11 +66,15 @@ class Demo:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def read_history(self) -> threading.Thread:
+    def read_history(self) -> None:
         """Read each CRM's past in the background: reports need it, deals that move do not."""
-        thread = threading.Thread(target=self._read_history, name="demo-history", daemon=True)
-        thread.start()
-        return thread
+        for account in self.config.accounts:
+            threading.Thread(
+                target=self.app.backfill.run,
+                args=(account.name,),
+                name=f"history-{account.name}",
+                daemon=True,
+            ).start()
 
     def describe(self) -> dict[str, Any]:
         """Addresses and secrets, as `connector demo --json` prints them."""
@@ -117,10 +121,6 @@ class Demo:
                 self.sandbox.bitrix24.add_outgoing_webhook(address, BITRIX24_EVENTS)
             else:
                 self.app.clients[account.name].subscribe(address)
-
-    def _read_history(self) -> None:
-        for account in self.config.accounts:
-            self.app.backfill.run(account.name)
 
 
 def _account(

@@ -83,6 +83,7 @@ class Running:
             worker = self._app.worker()
             thread = threading.Thread(target=worker.run, name="worker")
             thread.start()
+            threading.Thread(target=self._app.warm_up, name="warm-up", daemon=True).start()
             self._stops += [worker.stop, thread.join]
         if self._scheduler:
             ticker = self._app.scheduler()
