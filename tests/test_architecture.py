@@ -14,15 +14,8 @@ GROUND = {"domain", "errors", "clock", "config"}
 POLICY = {"playbook", "documents", "figures", "reports", "moves"}
 ADAPTERS = {"crm", "store", "delivery"}
 USE_CASES = {
-    "actions",
-    "effects",
-    "intake",
-    "directory",
-    "reconcile",
-    "backfill",
-    "reporting",
-    "explain",
-    "status",
+    *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
+    *("explain", "status"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 
