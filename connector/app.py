@@ -35,9 +35,9 @@ from connector.reconcile import Reconcile
 from connector.reporting import Reporting
 from connector.reports import REPORTS
 from connector.reports.render import check_templates
-from connector.scheduler import Scheduler
+from connector.scheduler import Scheduler, Tick
 from connector.status import Status, gather
-from connector.store import facts
+from connector.store import facts, inbox
 from connector.store.database import Database
 from connector.store.jobs import DEFAULT_QUEUE, Job, JobQueue
 from connector.store.rate_limits import SharedLimiter
@@ -59,6 +59,9 @@ BACKGROUND_PATIENCE = timedelta(seconds=30)
 #: Reading the past waits out the longest pauses that CRMs impose: a quarter of an hour after too many
 #: requests, ten minutes when a method has used up its execution time.
 HISTORY_PATIENCE = timedelta(minutes=30)
+
+#: Events carry names and addresses of people: they are kept for questions, not for ever.
+KEEP_EVENTS = timedelta(days=30)
 
 #: Until the CRM has told its own.
 DEFAULT_TIMEZONE = "Europe/Moscow"
@@ -168,7 +171,8 @@ class App:
 
     @cached_property
     def effects(self) -> Effects:
-        return Effects(self.db, self.queue, self.tools, self.clock, self.config.base_url)
+        titles = {kind: template.title for kind, template in self.kit.documents.items()}
+        return Effects(self.db, self.queue, self.tools, self.clock, self.config.base_url, titles)
 
     @cached_property
     def reconcile(self) -> Reconcile:
@@ -259,7 +263,8 @@ class App:
         for account in self.config.accounts:
             with self.db.begin() as conn:
                 sync(conn, account.name, self._schedules(account.name), self.clock.now())
-        return Scheduler(self.db, self.queue, self.clock)
+        forget = Tick("inbox", timedelta(hours=1), self._forget_events)
+        return Scheduler(self.db, self.queue, self.clock, [forget])
 
     def warm_up(self) -> None:
         """Start a render process before the first document needs it; a missing Pango is told here."""
@@ -296,6 +301,10 @@ class App:
     def _make_directories(self, clients: Mapping[str, CrmClient]) -> Directories:
         crms: dict[str, str] = {account.name: account.crm for account in self.config.accounts}
         return Directories(self.db, clients, crms, self.clock)
+
+    def _forget_events(self) -> int:
+        with self.db.begin() as conn:
+            return inbox.prune(conn, self.clock.now() - KEEP_EVENTS)
 
     @staticmethod
     def _discard(_: Any) -> None:

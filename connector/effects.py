@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -16,13 +17,17 @@ from connector.actions.base import Tools
 from connector.actions.table import ACTIONS, INTERNAL_ACTIONS
 from connector.cards import DealGone
 from connector.clock import Clock
+from connector.documents.russian import inner_quotes
 from connector.errors import ConnectorError, HeldError
+from connector.playbook.model import CLIENT, RESPONSIBLE
 from connector.store import outbox
 from connector.store.database import Database
 from connector.store.jobs import Job, JobQueue
 from connector.store.outbox import Effect
 
 log = logging.getLogger(__name__)
+
+_NO_TITLES: Mapping[str, str] = MappingProxyType({})
 
 #: When a task about missing data or a failure is due. The deal waits for it, so: today.
 ASK_DUE = timedelta(hours=2)
@@ -35,13 +40,24 @@ class Effects:
     """Job handler for effects. `tools` gives an account's tools for one effect."""
 
     def __init__(
-        self, db: Database, queue: JobQueue, tools: Callable[[str], Tools], clock: Clock, base_url: str
+        self,
+        db: Database,
+        queue: JobQueue,
+        tools: Callable[[str], Tools],
+        clock: Clock,
+        base_url: str,
+        titles: Mapping[str, str] = _NO_TITLES,
     ) -> None:
         self._db = db
         self._queue = queue
         self._tools = tools
         self._clock = clock
         self._base_url = base_url
+        self._titles = titles
+
+    def describe(self, effect: Effect) -> str:
+        """What the effect does, in Russian, with the titles that people gave to documents."""
+        return describe(effect, self._titles)
 
     def handle(self, job: Job) -> None:
         """Run one effect. Raises what the action raised when it may be tried again."""
@@ -95,7 +111,7 @@ class Effects:
                 return
             page = f"{self._base_url}/deals/{effect.account}/{effect.deal_id}"
             text = (
-                f"Не удалось: {describe(effect)}. Причина: {error[:500]}. "
+                f"Не удалось: {self.describe(effect)}. Причина: {error[:500].rstrip('.')}. "
                 f"Исправьте её и нажмите «Повторить»: {page}"
             )
             self._add_task(conn, effect, f"alarm:{effect.key}:{effect.attempts}", "alarm", text)
@@ -137,7 +153,7 @@ class Effects:
             return still_open[-1]
         key = f"{stem}:{len(asked) + 1}"
         fields = "\n".join(f"• {field.where}" for field in error.missing)
-        waiting = error.what or describe(effect)
+        waiting = error.what or self.describe(effect)
         text = f"Заполните данные: без них не уйдёт {waiting}\n{fields}\nДальше всё уйдёт само."
         self._add_task(conn, effect, key, "ask", text)
         return key
@@ -204,18 +220,23 @@ class Effects:
         )
 
 
-def describe(effect: Effect) -> str:
-    """What the effect does, in Russian, for people: «письмо «after_meeting»»."""
+def describe(effect: Effect, titles: Mapping[str, str] = _NO_TITLES) -> str:
+    """What the effect does, in Russian, for people: «документ „Счёт на оплату“», «письмо клиенту».
+
+    titles: those of the kinds of documents.
+    """
     params = effect.params
     match effect.action:
         case "document":
-            return f"документ «{params['kind']}»"
+            return f"документ «{titles.get(params['kind'], params['kind'])}»"
         case "send":
-            return f"письмо «{params['message']}»"
+            to = {CLIENT: " клиенту", RESPONSIBLE: " ответственному"}.get(params["to"], "")
+            subject = effect.result.get("subject")
+            return f"письмо{to} — {subject}" if subject else f"письмо{to}"
         case "task" | "ask" | "alarm":
-            return f"задача «{params['text'].splitlines()[0]}»"
+            return f"задача «{inner_quotes(params['text'].splitlines()[0])}»"
         case "note":
-            return f"примечание «{params['text'].splitlines()[0]}»"
+            return f"примечание «{inner_quotes(params['text'].splitlines()[0])}»"
         case _:
             return "закрыть задачу о недостающих данных"
 

@@ -5,6 +5,7 @@ The same story is printed by `connector why` and shown on the deal's page. Reads
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -140,8 +141,8 @@ def trace_text(trace: list[list[Any]]) -> str:
     return ", ".join(f"{what} = {shown.get(value, value)}" for what, value in trace)
 
 
-def as_lines(story: Story, local: Any) -> list[str]:
-    """The story as lines of text. `local` turns an aware time into the account's."""
+def as_lines(story: Story, local: Any, describe: Callable[[Effect], str] = describe) -> list[str]:
+    """The story as lines of text. `local` turns a time into the account's; `describe` names an effect."""
 
     def at(moment: datetime) -> str:
         return f"{local(moment):%d.%m.%Y %H:%M:%S}"

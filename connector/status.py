@@ -11,11 +11,14 @@ from connector.config import Config
 from connector.store import facts, inbox, outbox
 from connector.store.database import Database
 from connector.store.facts import AccountRow
-from connector.store.jobs import Counts, JobQueue
+from connector.store.jobs import Counts, DeadJob, JobQueue
 from connector.store.outbox import Effect
 
 #: Refused hooks are shown for this long.
 REFUSED_FOR = timedelta(days=7)
+
+#: Jobs that are no effects come again by their schedule or by reconcile: their failures are shown this long.
+JOBS_FOR = timedelta(days=1)
 
 #: Latest effects on the overview page.
 RECENT = 12
@@ -37,6 +40,7 @@ class AccountStatus:
     recent: Sequence[Effect]
     held: Sequence[Effect]
     dead: Sequence[Effect]
+    dead_jobs: Sequence[DeadJob]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,17 @@ class Status:
 
     @property
     def is_well(self) -> bool:
-        """Whether no effect has failed for good."""
-        return not any(account.dead for account in self.accounts)
+        """Whether nothing has failed for good: no effect ever, no other job of late."""
+        return not any(account.dead or account.dead_jobs for account in self.accounts)
 
 
 def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Status:
     """The present state of the store."""
     found = []
+    lately = clock.now() - JOBS_FOR
     for account in config.accounts:
         jobs = queue.counts(account.name)
+        failed = queue.dead(account.name)
         with db.read() as conn:
             waiting = [e for e in outbox.with_status(conn, "ready", account.name, limit=50) if e.error]
             found.append(
@@ -73,6 +79,7 @@ def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Statu
                     recent=outbox.latest(conn, account.name, RECENT),
                     held=outbox.with_status(conn, "held", account.name, limit=50),
                     dead=outbox.with_status(conn, "dead", account.name, limit=50),
+                    dead_jobs=[job for job in failed if job.task != "effect" and job.died_at >= lately],
                 )
             )
     with db.read() as conn:

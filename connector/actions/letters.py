@@ -10,6 +10,7 @@ from connector.actions.base import Tools, search_from
 from connector.actions.documents import context_of, issued
 from connector.delivery.base import Letter, message_id
 from connector.documents.messages import render_message
+from connector.documents.russian import inner_quotes
 from connector.domain import CrmFile, DealCard
 from connector.errors import DeliveryError, HeldError, MissingField
 from connector.playbook.model import CLIENT, MATERIALS, RESPONSIBLE
@@ -52,7 +53,12 @@ def send_letter(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         may_exist=effect.may_exist,
         since=search_from(effect),
     )
-    return {"to": sent.recipient, "message_id": sent.message_id, "note_id": note_id}
+    return {
+        "to": sent.recipient,
+        "subject": sent.subject,
+        "message_id": sent.message_id,
+        "note_id": note_id,
+    }
 
 
 def _sent(effect: Effect, tools: Tools) -> Delivery | None:
@@ -135,7 +141,7 @@ def _attached(effect: Effect, tools: Tools) -> _Attached:
 
 
 def _note(sent: Delivery, files: Sequence[CrmFile]) -> str:
-    text = f"Письмо «{sent.subject}» отправлено на {sent.recipient}."
+    text = f"Письмо «{inner_quotes(sent.subject)}» отправлено на {sent.recipient}."
     if files:
         text += " Вложения: " + ", ".join(file.name for file in files) + "."
     return text

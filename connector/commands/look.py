@@ -6,10 +6,18 @@ import sys
 
 import click
 
+from connector.app import App
 from connector.commands.common import account_option, chosen_account, local_time, opened, stamp
-from connector.effects import describe
 from connector.explain import STATUSES, as_lines, status_text, tell
 from connector.store import outbox
+from connector.store.jobs import DeadJob
+
+JOBS = {
+    "event": "чтение сделки после сигнала CRM",
+    "reconcile": "сверка",
+    "directory": "чтение воронок и людей",
+    "recheck_held": "проверка того, что ждёт данных",
+}
 
 
 @click.command()
@@ -38,8 +46,12 @@ def status() -> None:
             )
             for error in account.last_errors:
                 click.echo(f"  повторяем: {error}")
+            for job in account.dead_jobs[-5:]:
+                click.echo(f"  {stamp(job.died_at, zone)}  {_job(job)}: {job.error}")
             for effect in (*account.held, *account.dead):
-                click.echo(f"  сделка {effect.deal_id}: {describe(effect)}: {status_text(effect)}")
+                click.echo(
+                    f"  сделка {effect.deal_id}: {app.effects.describe(effect)}: {status_text(effect)}"
+                )
         for name, reason, count in found.refused:
             click.echo(f"отклонено за неделю: {name}: {reason}: {count}")
     sys.exit(0 if found.is_well else 1)
@@ -53,26 +65,47 @@ def why(deal: str, account: str | None) -> None:
     with opened() as app:
         name = chosen_account(app, account)
         zone = local_time(app, name)
-        for line in as_lines(tell(app.db, name, deal), lambda moment: moment.astimezone(zone)):
+        story = tell(app.db, name, deal)
+        for line in as_lines(story, lambda moment: moment.astimezone(zone), app.effects.describe):
             click.echo(line)
 
 
 @click.command("dead-letters")
-@click.option("--repeat", type=int, metavar="N", help="Вернуть действие с этим номером в работу.")
+@click.option("--repeat", metavar="N", help="Вернуть в работу действие (17) или задание (job-17).")
 @click.option("--repeat-all", is_flag=True, help="Вернуть в работу все.")
-def dead_letters(repeat: int | None, repeat_all: bool) -> None:
+def dead_letters(repeat: str | None, repeat_all: bool) -> None:
     """Что не удалось после всех попыток; --repeat возвращает в работу."""
     with opened() as app:
         with app.db.read() as conn:
             dead = outbox.with_status(conn, "dead", limit=1000)
-        chosen = [effect.id for effect in dead] if repeat_all else [repeat] if repeat is not None else []
-        done = {effect_id: app.effects.repeat(effect_id) for effect_id in chosen}
-        for effect_id, is_back in done.items():
-            click.echo(f"{effect_id}: {'снова в работе' if is_back else 'такого нет среди неудавшихся'}")
+        # A dead effect's job says nothing that the effect does not.
+        jobs = [job for job in app.queue.dead() if job.task != "effect"]
+        letters = {
+            str(e.id): f"{e.account}  сделка {e.deal_id}  {app.effects.describe(e)}: {e.error}" for e in dead
+        }
+        letters |= {f"job-{job.id}": f"{job.account}  {_job(job)}: {job.error}" for job in jobs}
+        chosen = list(letters) if repeat_all else [repeat] if repeat is not None else []
+        done = {number: _repeat(app, number) for number in chosen}
+        for number, is_back in done.items():
+            click.echo(f"{number}: {'снова в работе' if is_back else 'такого нет среди неудавшихся'}")
         if chosen:
             sys.exit(0 if all(done.values()) else 1)
-        for effect in dead:
-            click.echo(
-                f"{effect.id}  {effect.account}  сделка {effect.deal_id}  {describe(effect)}: {effect.error}"
-            )
-        click.echo(f"Всего: {len(dead)}")
+        for number, text in letters.items():
+            click.echo(f"{number}  {text}")
+        click.echo(f"Всего: {len(letters)}")
+
+
+def _repeat(app: App, number: str) -> bool:
+    kind, _, digits = number.rpartition("-")
+    if not digits.isdecimal() or kind not in ("", "job"):
+        raise click.BadParameter(f"нужен номер из списка, например 17 или job-17, а стоит {number}")
+    if not kind:
+        return app.effects.repeat(int(digits))
+    with app.db.begin() as conn:
+        return app.queue.requeue(conn, int(digits))
+
+
+def _job(job: DeadJob) -> str:
+    if job.task == "report":
+        return f"отчёт «{job.args['name']}»"
+    return JOBS.get(job.task, job.task)

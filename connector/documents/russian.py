@@ -47,3 +47,8 @@ def quantity(value: Decimal) -> str:
 def percent(rate: Decimal) -> str:
     """«22 %»"""
     return f"{quantity(rate)}{NBSP}%"
+
+
+def inner_quotes(text: str) -> str:
+    """A text that is to stand in «»: its own quotes become the inner ones, „“."""
+    return text.replace("«", "„").replace("»", "“")

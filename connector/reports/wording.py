@@ -67,7 +67,7 @@ def shorten(name: str) -> str:
 
 def quoted(name: str) -> str:
     """«ООО „Ромашка“, поставка»: quotes inside quotes are the other kind."""
-    return f"«{shorten(name).replace('«', '„').replace('»', '“')}»"
+    return f"«{russian.inner_quotes(shorten(name))}»"
 
 
 def person(manager: str, names: dict[str, str], nobody: str = "Без ответственного") -> str:

@@ -246,7 +246,7 @@ def changes_of(conn: Connection, account: str, deal_id: str) -> list[StageChange
 
 def save_changes(conn: Connection, account: str, changes: Sequence[StageChange]) -> None:
     """Store moves; those with a known `event_id` stay as they are."""
-    rows = [{"account": account, "evaluated": True, **_change_row(change)} for change in changes]
+    rows = [{"account": account, **_change_row(change)} for change in changes]
     upsert(conn, stage_changes, rows, keep=[column.name for column in stage_changes.c])
 
 

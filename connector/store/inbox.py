@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from connector.domain import CrmEvent, EventKind
 from connector.store.schema import inbox, refused_hooks
@@ -117,6 +117,12 @@ def counts(conn: Connection, account: str) -> dict[str, int]:
         .group_by(inbox.c.status)
     )
     return {row.status: row.number for row in conn.execute(statement)}
+
+
+def prune(conn: Connection, before: datetime) -> int:
+    """Forget events that were worked off before a moment, with what they carried; how many."""
+    over = inbox.c.status.in_(("done", "ignored")) & (inbox.c.received_at < before)
+    return conn.execute(delete(inbox).where(over)).rowcount
 
 
 def last_received_at(conn: Connection, account: str) -> datetime | None:

@@ -321,8 +321,6 @@ stage_changes = Table(
     Column("to_pipeline_id", String(64), nullable=False),
     Column("to_stage_id", String(64), nullable=False),
     Column("changed_by", String(64)),
-    # True once the rules were asked about this move; history read by backfill is born True.
-    Column("evaluated", Boolean, nullable=False),
     Index(None, "account", "deal_id", "at"),
     Index(None, "account", "at"),
 )

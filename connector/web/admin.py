@@ -14,7 +14,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from connector import explain
 from connector.crm.registry import CRMS
-from connector.effects import Effects, describe
+from connector.effects import Effects
 from connector.explain import status_text, trace_text
 from connector.reporting import Reporting
 from connector.status import Status
@@ -64,7 +64,7 @@ def admin(
             titles={name: adapter.title for name, adapter in CRMS.items()},
             statuses=explain.STATUSES,
             local=_local,
-            describe=describe,
+            describe=effects.describe,
             status_text=status_text,
         )
 
@@ -80,7 +80,7 @@ def admin(
             local=lambda moment: _local(moment, row),
             amount_text=explain.amount_text,
             event_text=explain.event_text,
-            describe=describe,
+            describe=effects.describe,
             status_text=status_text,
             trace_text=trace_text,
         )

@@ -12,6 +12,9 @@ from waitress.server import create_server
 #: Threads that answer hooks and pages; a hook takes milliseconds.
 WEB_THREADS = 8
 
+#: The server itself reads no more than this of a body; the receiver's own limit is smaller.
+MAX_REQUEST_BYTES = 2 * 1024 * 1024
+
 
 class WebServer:
     """Serves a Flask application. The port is taken when the object is made: OSError when somebody has it."""
@@ -33,6 +36,7 @@ class WebServer:
             threads=WEB_THREADS,
             ident=None,
             clear_untrusted_proxy_headers=False,
+            max_request_body_size=MAX_REQUEST_BYTES,
         )
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
         self._thread.start()

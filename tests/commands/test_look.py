@@ -62,7 +62,7 @@ def test_dead_letter_is_told_ends_with_1_and_can_be_repeated(stand: Stand, env: 
     why = typed("why", "--deal", str(deal_id), env=env)
     assert why.code == 0
     assert "не удалось" in why.out
-    assert "документ «invoice»: сделано" in why.out
+    assert "документ «Счёт на оплату»: сделано" in why.out
 
     repeated = typed("dead-letters", "--repeat", number, env=env)
     assert (repeated.code, repeated.out) == (0, f"{number}: снова в работе\n")

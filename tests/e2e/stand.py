@@ -12,6 +12,7 @@ from connector.app import App
 from connector.commands.roles import Running
 from connector.config import AccountConfig, Config, CrmName, MailConfig
 from connector.demo import BITRIX24_EVENTS
+from connector.explain import as_lines, tell
 from connector.sandbox.app import Sandbox
 from connector.web.server import WebServer
 from connector.web.webhooks import hook_path
@@ -88,6 +89,11 @@ class Stand(Office):
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def story(self, deal_id: int) -> str:
+        """What `connector why` says of the deal."""
+        told = tell(self.app.db, "main", str(deal_id))
+        return "\n".join(as_lines(told, lambda moment: moment, self.app.effects.describe))
 
     # Waiting
 

@@ -10,7 +10,6 @@ import pytest
 import requests
 from pypdf import PdfReader
 
-from connector.explain import as_lines, tell
 from connector.sandbox.app import Sandbox
 from connector.sandbox.legal_ids import company_inn
 from tests.e2e.stand import Stand
@@ -104,7 +103,7 @@ def test_deal_without_amount_or_contact_is_held_with_a_clear_reason(stand: Stand
     stand.wait_for(lambda: all(stand.tasks(deal_id) for deal_id in (free, lonely)), "tasks")
     stand.settle()
     for deal_id in (free, lonely):
-        lines = "\n".join(as_lines(tell(stand.app.db, "main", str(deal_id)), lambda moment: moment))
+        lines = stand.story(deal_id)
         assert "ждёт данных" in lines, lines
     assert stand.files(free) == []
 
@@ -211,9 +210,9 @@ def test_why_names_rule_data_and_results(stand: Stand) -> None:
     stand.move(deal_id, "Счёт выставлен")
     stand.wait_for(lambda: stand.letters(f"why-{stand.crm}@example.ru"), "the letter")
     stand.settle()
-    text = "\n".join(as_lines(tell(stand.app.db, "main", str(deal_id)), lambda moment: moment))
+    text = stand.story(deal_id)
     assert re.search(r"«.+» на «Счёт выставлен»: сработало", text)
-    assert "документ «invoice»: сделано" in text
+    assert "документ «Счёт на оплату»: сделано" in text
     page = requests.get(f"{stand.base_url}/deals/main/{deal_id}", timeout=10)
     assert page.status_code == 200
     assert "сработало" in page.text

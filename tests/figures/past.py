@@ -154,7 +154,6 @@ class Past:
                     "from_stage_id": t["from_stage_id"] or None,
                     "to_pipeline_id": t["pipeline_id"],
                     "to_stage_id": t["to_stage_id"],
-                    "evaluated": True,
                 }
                 for t in self.transitions
             ],

@@ -306,7 +306,6 @@ def upgrade() -> None:
         sa.Column("to_pipeline_id", sa.String(length=64), nullable=False),
         sa.Column("to_stage_id", sa.String(length=64), nullable=False),
         sa.Column("changed_by", sa.String(length=64), nullable=True),
-        sa.Column("evaluated", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("account", "event_id", name=op.f("pk_stage_changes")),
     )
     op.create_index(op.f("ix_stage_changes_account_at"), "stage_changes", ["account", "at"], unique=False)
