@@ -11,7 +11,7 @@ demo: setup
 	@$(BIN)/connector demo --port $(PORT)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 setup:
 	@$(PYTHON) scripts/setup.py
