@@ -104,7 +104,7 @@ def test_template_filters_are_documented_and_no_others() -> None:
 
 def test_template_names_are_documented_and_no_others() -> None:
     issued = Issued("invoice", "Счёт", "2026-0001", DAY)
-    full = build("invoice", attachments=[issued])
+    full = build(attachments=[issued])
     assert sorted(table("names")) == sorted(name for name in full if not name.startswith("_"))
 
 

@@ -259,7 +259,7 @@ def test_a_retry_is_logged_without_the_address(session, web, caplog) -> None:
 
 
 def test_the_librarys_own_log_shows_no_secret(session, caplog) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")
     logging.getLogger("urllib3.connectionpool").debug(
         'https://x:443 "POST %s HTTP/1.1" 200', "/rest/1/secretword/a"
     )
