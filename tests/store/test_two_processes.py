@@ -23,7 +23,8 @@ def test_no_account_runs_above_its_cap_in_two_processes(
 ) -> None:
     queue = JobQueue(db, SystemClock())
     log = tmp_path / "cap.log"
-    children = [spawn("work", database_url, log, "3", "60", "60") for _ in range(2)]
+    # Jobs that last longer, all together, than a worker sleeps between two looks: the second one finds some.
+    children = [spawn("work", database_url, log, "3", "200", "60") for _ in range(2)]
     try:
         wait_until(lambda: len(lines(log)) == 2, "both are up", log)
         with db.begin() as conn:
