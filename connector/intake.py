@@ -104,15 +104,15 @@ class Intake:
             row = inbox.find(conn, job.args["inbox_id"])
         if row is None or row.status != "new":
             return
-        if row.source == "webhook":
-            early = row.received_at + SETTLE - self._clock.now()
-            if early > timedelta(0):
-                self._clock.sleep(min(early, SETTLE))
         note = self._party_changed(row) if row.kind in _PARTY_EVENTS else self._deal_changed(row)
         with self._db.begin() as conn:
             inbox.mark(conn, row, "ignored" if note else "done", self._clock.now(), note)
 
     def _deal_changed(self, row: InboxRow) -> str:
+        if row.source == "webhook":
+            early = row.received_at + SETTLE - self._clock.now()
+            if early > timedelta(0):
+                self._clock.sleep(min(early, SETTLE))
         with self._db.read() as conn:
             known = facts.deal_row(conn, row.account, row.entity_id)
         if known is not None and known.read_at > row.received_at + CLOCK_SKEW:
