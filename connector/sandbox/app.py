@@ -5,6 +5,7 @@ Only this module knows all parts of the sandbox. Secrets are made anew at every 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import secrets
@@ -126,7 +127,9 @@ class Sandbox:
         self.mailbox.stop()
         if self._server is not None and self._thread is not None:
             # The server's own loop must close its sockets: another thread would pull them from under it.
-            self._server.trigger.pull_trigger(self._close_server)
+            # It may do so before the wake-up that was to tell it: then there is nobody left to wake.
+            with contextlib.suppress(OSError):
+                self._server.trigger.pull_trigger(self._close_server)
             self._thread.join(timeout=10)
             self._server.task_dispatcher.shutdown()
         self._socket.close()

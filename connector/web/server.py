@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from typing import Any
@@ -45,7 +46,9 @@ class WebServer:
         """Answer no more; what is being answered is finished."""
         if self._server is not None and self._thread is not None:
             # The server's own loop closes its sockets: another thread would pull them from under it.
-            self._server.trigger.pull_trigger(self._close_connections)
+            # It may do so before the wake-up that was to tell it: then there is nobody left to wake.
+            with contextlib.suppress(OSError):
+                self._server.trigger.pull_trigger(self._close_connections)
             self._thread.join(timeout=10)
             self._server.task_dispatcher.shutdown()
         self._socket.close()
