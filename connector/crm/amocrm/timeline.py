@@ -16,7 +16,7 @@ from connector.crm.amocrm.files import FileStore
 from connector.crm.wild import Wild
 from connector.domain import SERVICE_TAG, CrmFile
 
-SERVICE_DEAL = "Отчёты Connector"
+SERVICE_DEAL = "Отчёты Коннектора"
 
 #: amoCRM's clock and ours may differ; anything that much older than `since` still counts as ours.
 CLOCK_SKEW = timedelta(seconds=30)

@@ -37,7 +37,7 @@ def manual_steps(destination: str, scopes: Iterable[str]) -> tuple[str, ...]:
     steps = []
     if missing:
         steps.append(
-            f"Откройте входящий вебхук Connector и добавьте права: {', '.join(missing)}. Сохраните вебхук."
+            f"Откройте входящий вебхук Коннектора и добавьте права: {', '.join(missing)}. Сохраните вебхук."
         )
     events = ", ".join(f"«{title}» ({name})" for name, title in EVENTS.items())
     return (
@@ -48,5 +48,5 @@ def manual_steps(destination: str, scopes: Iterable[str]) -> tuple[str, ...]:
         "Нажмите «Создать» и скопируйте «Токен приложения» из карточки вебхука "
         "в переменную APPLICATION_TOKEN.",
         "Исходящий вебхук не сообщает о переносе сделки в другую воронку: "
-        "такие переносы Connector находит сам при сверке, раз в несколько минут.",
+        "такие переносы Коннектор находит сам при сверке, раз в несколько минут.",
     )
