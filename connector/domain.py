@@ -187,6 +187,158 @@ class StageChange:
     changed_by: str | None = None
 
 
+class ActivityKind(StrEnum):
+    """What a manager and a client did together, or what was written about it."""
+
+    CALL = "call"
+    MEETING = "meeting"
+    EMAIL = "email"
+    MESSAGE = "message"
+    NOTE = "note"
+
+
+class Direction(StrEnum):
+    """Who began: the client (in) or we (out)."""
+
+    IN = "in"
+    OUT = "out"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """A call, a meeting, a letter, a message or a note in the CRM.
+
+    `id` is stable and unique among the account's activities of all kinds. `happened_at` is None for what has not
+    taken place: a meeting that is planned, or was cancelled (`is_cancelled`). `planned_at` is a meeting's agreed
+    start. `answered` and `duration_s` are a call's. Empty `deal_ids`: it belongs to a contact or company alone.
+    """
+
+    id: str
+    kind: ActivityKind
+    created_at: datetime
+    deal_ids: tuple[str, ...] = ()
+    contact_ids: tuple[str, ...] = ()
+    company_ids: tuple[str, ...] = ()
+    responsible_id: str | None = None
+    direction: Direction | None = None
+    planned_at: datetime | None = None
+    happened_at: datetime | None = None
+    is_cancelled: bool = False
+    answered: bool | None = None
+    duration_s: int | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrmTask:
+    """A task that a person has in the CRM; `completed_at` is None while it is open."""
+
+    id: str
+    deal_id: str | None
+    text: str
+    responsible_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    due_at: datetime | None = None
+    completed_at: datetime | None = None
+    result: str = ""
+
+
+class InvoiceStatus(StrEnum):
+    ISSUED = "issued"
+    PAID = "paid"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class CrmInvoice:
+    """An invoice that was made in the CRM itself, not by us."""
+
+    id: str
+    deal_id: str | None
+    number: str
+    amount: Decimal
+    currency: str
+    status: InvoiceStatus
+    issued_at: datetime
+    updated_at: datetime
+    paid_at: datetime | None = None
+    responsible_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingLead:
+    """An enquiry that nobody has taken yet: amoCRM's «Неразобранное», a lead of Bitrix24 in its first stage.
+
+    `kind` says where from: form, chat, mail, call. `deal_id` is set where the CRM has a deal behind it already.
+    """
+
+    id: str
+    kind: str
+    created_at: datetime
+    pipeline_id: str | None = None
+    channel: str | None = None
+    name: str = ""
+    phones: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    text: str = ""
+    deal_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomField:
+    """A field that the company added. `entity`: deal, contact, company; `kind` in our words: text, number, flag,
+    date, moment, choice, choices, url, money, file, person, other. `options`: value id to the name people see.
+    """
+
+    entity: str
+    id: str
+    name: str
+    kind: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    is_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A thing of the CRM's catalogue; `price` is for one unit, VAT included."""
+
+    id: str
+    name: str
+    price: Decimal | None
+    currency: str
+    unit: str = "шт."
+    sku: str = ""
+    vat_rate: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DealChanges:
+    """What to change in a deal: None and empty collections leave things as they are.
+
+    `fields`: custom fields by the name that people see, or by id; "" clears one.
+    """
+
+    name: str | None = None
+    pipeline_id: str | None = None
+    stage_id: str | None = None
+    amount: Decimal | None = None
+    responsible_id: str | None = None
+    loss_reason_id: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A deal that the CRM says is gone; `merged_into` names the deal that took it in."""
+
+    deal_id: str
+    at: datetime
+    merged_into: str | None = None
+
+
 class EventKind(StrEnum):
     """What a CRM can tell us, in our words."""
 

@@ -8,16 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from connector.domain import (
     AccountInfo,
+    Activity,
     CrmEvent,
     CrmFile,
+    CrmInvoice,
+    CrmTask,
+    CustomField,
     Deal,
     DealCard,
+    DealChanges,
+    Deletion,
+    IncomingLead,
     LossReason,
     Pipeline,
+    Product,
     StageChange,
     User,
 )
@@ -114,6 +123,86 @@ class CrmClient(Protocol):
 
     def subscribe(self, destination: str) -> Subscription:
         """Make the CRM call `destination` when deals, contacts and companies change."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events that the CRM kept for us; `id` is what `confirm_events` gives back."""
+
+    id: str
+    events: tuple[CrmEvent, ...]
+
+
+class Past(Protocol):
+    """What happened around deals, for facts and reports. Each reads a page at a time, oldest change first."""
+
+    def activities(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[Activity]:
+        """Calls, meetings, letters, messages and notes made or changed at or after `since`."""
+
+    def tasks(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[CrmTask]:
+        """Tasks of deals made or changed at or after `since`."""
+
+    def invoices(self, *, since: datetime | None = None) -> Iterator[CrmInvoice]:
+        """The CRM's own invoices made or changed at or after `since`."""
+
+    def deletions(self, *, since: datetime) -> Iterator[Deletion]:
+        """Deals deleted or merged away at or after `since`, where the CRM tells; nothing where it does not."""
+
+    def existing(self, deal_ids: Sequence[str]) -> set[str]:
+        """Those of `deal_ids` that the CRM still has: what is missing was deleted or merged away."""
+
+
+class Directory(Protocol):
+    """What an account's people have set up."""
+
+    def custom_fields(self, entity: str) -> list[CustomField]:
+        """Fields of a deal, contact or company that the company added."""
+
+    def products(self) -> Iterator[Product]:
+        """The catalogue, a page at a time."""
+
+
+class DealWriter(Protocol):
+    """Changes to deals. Only what differs from the CRM's present state is sent."""
+
+    def update_deal(self, deal_id: str, changes: DealChanges) -> bool:
+        """Make `changes`; False when the deal is like that already. CrmError «rejected» names what is wrong."""
+
+
+class IncomingLeads(Protocol):
+    """Enquiries that nobody has taken yet."""
+
+    def incoming(self, *, since: datetime | None = None) -> Iterator[IncomingLead]:
+        """Enquiries that wait, oldest first."""
+
+    def accept_incoming(self, lead_id: str, *, responsible_id: str | None, stage_id: str | None) -> str:
+        """Make it a deal; the deal's id. Accepting one twice gives the same deal."""
+
+    def decline_incoming(self, lead_id: str) -> None:
+        """Turn it down; one that is gone already is no error."""
+
+
+class EventQueue(Protocol):
+    """Events that the CRM keeps until they are taken (Bitrix24's offline events)."""
+
+    def queued_events(self) -> EventBatch | None:
+        """The oldest events that wait; None when there are none or the CRM keeps none."""
+
+    def confirm_events(self, batch: EventBatch) -> None:
+        """They are stored on our side: the CRM may drop them."""
+
+
+class Extras(Protocol):
+    """Things that one CRM has and the other may lack: None or False then."""
+
+    def payment_link(self, deal_id: str, amount: Decimal) -> str | None:
+        """An address of the CRM's own where the client can pay, or None."""
+
+    def start_automation(self, automation_id: str, deal_id: str) -> bool:
+        """Start a Salesbot or a business process of that id on the deal."""
+
+    def is_subscribed(self, destination: str) -> bool | None:
+        """Whether the CRM still calls `destination`; None where it cannot be asked."""
 
 
 class WebhookParser(Protocol):
