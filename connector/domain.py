@@ -208,9 +208,10 @@ class Direction(StrEnum):
 class Activity:
     """A call, a meeting, a letter, a message or a note in the CRM.
 
-    `id` is stable and unique among the account's activities of all kinds. `happened_at` is None for what has not
-    taken place: a meeting that is planned, or was cancelled (`is_cancelled`). `planned_at` is a meeting's agreed
-    start. `answered` and `duration_s` are a call's. Empty `deal_ids`: it belongs to a contact or company alone.
+    `id` is stable and unique among the account's activities of all kinds. `happened_at` is None for what has
+    not taken place: a meeting that is planned, or was cancelled (`is_cancelled`). `planned_at` is a meeting's
+    agreed start. `answered` and `duration_s` are a call's. Empty `deal_ids`: it belongs to a contact or
+    company alone.
     """
 
     id: str
@@ -268,9 +269,9 @@ class CrmInvoice:
 
 @dataclass(frozen=True, slots=True)
 class IncomingLead:
-    """An enquiry that nobody has taken yet: amoCRM's «Неразобранное», a lead of Bitrix24 in its first stage.
+    """An enquiry that nobody has taken yet: amoCRM's «Неразобранное», a lead of Bitrix24 that is new.
 
-    `kind` says where from: form, chat, mail, call. `deal_id` is set where the CRM has a deal behind it already.
+    `kind` says where from: form, chat, mail, call. `deal_id` is set where a deal stands behind it already.
     """
 
     id: str
@@ -287,8 +288,9 @@ class IncomingLead:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """A field that the company added. `entity`: deal, contact, company; `kind` in our words: text, number, flag,
-    date, moment, choice, choices, url, money, file, person, other. `options`: value id to the name people see.
+    """A field that the company added. `entity`: deal, contact, company. `kind` in our words: text, number,
+    flag, date, moment, choice, choices, url, money, file, person, other. `options`: value id to the name
+    that people see.
     """
 
     entity: str

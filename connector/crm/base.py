@@ -146,7 +146,7 @@ class Past(Protocol):
         """The CRM's own invoices made or changed at or after `since`."""
 
     def deletions(self, *, since: datetime) -> Iterator[Deletion]:
-        """Deals deleted or merged away at or after `since`, where the CRM tells; nothing where it does not."""
+        """Deals deleted or merged away at or after `since`; nothing where the CRM does not tell."""
 
     def existing(self, deal_ids: Sequence[str]) -> set[str]:
         """Those of `deal_ids` that the CRM still has: what is missing was deleted or merged away."""
@@ -166,7 +166,7 @@ class DealWriter(Protocol):
     """Changes to deals. Only what differs from the CRM's present state is sent."""
 
     def update_deal(self, deal_id: str, changes: DealChanges) -> bool:
-        """Make `changes`; False when the deal is like that already. CrmError «rejected» names what is wrong."""
+        """Make `changes`; False when the deal is like that already. CrmError says what the CRM refused."""
 
 
 class IncomingLeads(Protocol):
