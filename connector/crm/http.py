@@ -12,6 +12,7 @@ import logging
 import random
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,7 @@ class HttpSession:
         self._clock = clock
         self._rules = rules
         self._secrets = tuple(secrets)
+        self._hidden: deque[str] = deque(maxlen=8)
         self._headers = {"User-Agent": "Connector", **(headers or {})}
         self._timeout_s = timeout_s
         self._follow_moves = follow_moves
@@ -151,6 +153,7 @@ class HttpSession:
         json_body: object = None,
         body: bytes | None = None,
         rate: Rate | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Make one call; `call` names it in errors and logs, `rate` is another limit than the account's.
 
@@ -165,7 +168,7 @@ class HttpSession:
                     rate.key, rate_per_s=rate.per_second, burst=rate.burst, max_wait=self._patience
                 )
             )
-            outcome = self._try(method, url, call, params, json_body, body, rate)
+            outcome = self._try(method, url, call, params, json_body, body, rate, headers)
             if isinstance(outcome, Answer):
                 return outcome
             if isinstance(outcome, _Moved):
@@ -195,9 +198,14 @@ class HttpSession:
             raise RetryLater(wait)
         self._clock.sleep(wait)
 
+    def hide(self, secret: str) -> None:
+        """Mask `secret`, too, from now on; of those told here the latest few are remembered."""
+        if secret and secret not in self._hidden:
+            self._hidden.append(secret)
+
     def mask(self, text: str) -> str:
         """`text` without the secrets of this account and without anything that looks like one."""
-        return mask(text, self._secrets)
+        return mask(text, (*self._secrets, *self._hidden))
 
     def _try(
         self,
@@ -208,6 +216,7 @@ class HttpSession:
         json_body: object,
         body: bytes | None,
         rate: Rate,
+        headers: Mapping[str, str] | None,
     ) -> Answer | _Moved | _Failure:
         try:
             response = self._session().request(
@@ -216,6 +225,7 @@ class HttpSession:
                 params=params,  # type: ignore[arg-type]
                 json=json_body,
                 data=body,
+                headers=headers,
                 timeout=self._timeout_s,
                 allow_redirects=False,
             )

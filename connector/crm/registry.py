@@ -15,12 +15,14 @@ from connector.crm.base import CrmClient, WebhookParser
 from connector.crm.bitrix24.client import Bitrix24Client
 from connector.crm.bitrix24.webhook import parse_webhook as parse_bitrix24
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
+from connector.crm.tokens import TokenSource
 
 
 class ClientFactory(Protocol):
     """Builds the client of one account; makes no call yet.
 
-    `patience`: how long a call may wait for its turn before it raises RetryLater.
+    `patience`: how long a call may wait for its turn before it raises RetryLater. `tokens`: where its
+    authorization comes from, in place of what the settings hold.
     """
 
     def __call__(
@@ -30,6 +32,7 @@ class ClientFactory(Protocol):
         limiter: RateLimiter,
         clock: Clock,
         patience: timedelta = MAX_TURN_WAIT,
+        tokens: TokenSource | None = None,
     ) -> CrmClient: ...
 
 

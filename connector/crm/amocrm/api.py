@@ -13,6 +13,7 @@ from typing import TypeVar
 from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.crm.http import MAX_TURN_WAIT, ErrorRules, Fault, HttpSession, Rate, RateLimiter
+from connector.crm.tokens import Authorization, AuthorizedHttp, FixedToken, Signed, TokenSource
 from connector.crm.wild import Malformed, Wild
 from connector.errors import CrmError, CrmErrorKind
 
@@ -71,22 +72,24 @@ class AmoApi:
         limiter: RateLimiter,
         clock: Clock,
         patience: timedelta = MAX_TURN_WAIT,
+        tokens: TokenSource | None = None,
     ) -> None:
         self.account = account.name
         self._base = account.url
         # The file service is another host with its own door: uploads need not wait for calls of the API.
         self._files_rate = Rate(f"amocrm-files:{account.name}", PER_SECOND, 1)
-        self._http = HttpSession(
+        http = HttpSession(
             account.name,
             limiter=limiter,
             rate=Rate(f"amocrm:{account.name}", PER_SECOND, 1),
             clock=clock,
             rules=RULES,
             secrets=(account.token, account.hook_secret),
-            headers={"Authorization": f"Bearer {account.token}"},
             timeout_s=(5, 20),
             patience=patience,
         )
+        tokens = tokens or FixedToken(Authorization(account.token, account.url))
+        self._http = AuthorizedHttp(http, tokens, home=account.url, sign=_bearer)
 
     def one(self, path: str, read: Reader[T], params: Params = ()) -> T | None:
         """The thing at `path`; None when there is none (amoCRM says 204 or 404)."""
@@ -195,6 +198,10 @@ class AmoApi:
             return read(Wild(data, "answer"))
         except Malformed as error:
             raise self.unexpected(call, str(error)) from error
+
+
+def _bearer(token: str, json_body: object) -> Signed:
+    return Signed({"Authorization": f"Bearer {token}"}, json_body)
 
 
 def _shape(path: str) -> str:

@@ -22,6 +22,7 @@ from connector.crm.amocrm.wire import Wire, elements, loss_reason, pipeline, pro
 from connector.crm.base import Subscription
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.requisites import from_fields, merged
+from connector.crm.tokens import TokenSource
 from connector.crm.wild import Malformed, Wild
 from connector.domain import (
     AccountInfo,
@@ -67,10 +68,11 @@ class AmoCrmClient:
         limiter: RateLimiter,
         clock: Clock,
         patience: timedelta = MAX_TURN_WAIT,
+        tokens: TokenSource | None = None,
     ) -> None:
         self.account = account.name
         self._clock = clock
-        self._api = AmoApi(account, limiter=limiter, clock=clock, patience=patience)
+        self._api = AmoApi(account, limiter=limiter, clock=clock, patience=patience, tokens=tokens)
         self._readings = Readings()
         self._lock = threading.Lock()
         self._known: tuple[datetime, _Settings] | None = None

@@ -1,5 +1,5 @@
-"""Calls of Bitrix24's REST through an inbound webhook: envelope, errors, batch, paging, operating time. Must
-not know what an entity means.
+"""Calls of Bitrix24's REST, by an inbound webhook or an application: envelope, errors, batch, paging,
+operating time. Must not know what an entity means.
 
 Source: Bitrix24 REST docs, pages «Общие принципы», «Пакетные запросы», «Лимиты», «Системные ошибки».
 """
@@ -16,6 +16,7 @@ from urllib.parse import quote
 from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.crm.http import MAX_TURN_WAIT, ErrorRules, Fault, HttpSession, Rate, RateLimiter
+from connector.crm.tokens import Authorization, AuthorizedHttp, FixedToken, Signed, TokenSource
 from connector.crm.wild import Malformed, Wild
 from connector.errors import CrmError, CrmErrorKind
 
@@ -97,13 +98,14 @@ class B24Api:
         limiter: RateLimiter,
         clock: Clock,
         patience: timedelta = MAX_TURN_WAIT,
+        tokens: TokenSource | None = None,
     ) -> None:
         self.account = account.name
         self.base = account.url
         self._clock = clock
         self._operating = _OperatingBook(clock)
-        secret = account.url.rstrip("/").rsplit("/", 1)[-1]
-        self._http = HttpSession(
+        secret = account.url.rstrip("/").rsplit("/", 1)[-1] if "/rest/" in account.url else ""
+        http = HttpSession(
             account.name,
             limiter=limiter,
             rate=Rate(f"bitrix24:{account.name}", PER_SECOND, BURST),
@@ -115,6 +117,9 @@ class B24Api:
             follow_moves=True,
             patience=patience,
         )
+        # The secret of a webhook stands in its address; an application's token goes with the parameters.
+        tokens = tokens or FixedToken(Authorization("", account.url))
+        self._http = AuthorizedHttp(http, tokens, home=self.base, sign=_with_auth)
 
     def call(self, method: str, params: Params, read: Reader[T], *, repeatable: bool = True) -> T:
         """The `result` of one call. `repeatable` is False for calls that create something."""
@@ -200,6 +205,12 @@ class B24Api:
             return read(Wild(result, "result"))
         except Malformed as error:
             raise self.unexpected(method, str(error)) from error
+
+
+def _with_auth(token: str, json_body: object) -> Signed:
+    if token and isinstance(json_body, dict):
+        return Signed(json_body={**json_body, "auth": token})
+    return Signed(json_body=json_body)
 
 
 class Batch:

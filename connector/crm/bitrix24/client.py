@@ -24,6 +24,7 @@ from connector.crm.bitrix24.subscription import manual_steps
 from connector.crm.bitrix24.timeline import Timeline
 from connector.crm.bitrix24.wire import COMPANY, CONTACT, DEAL, REQUISITE, Wire
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
+from connector.crm.tokens import TokenSource
 from connector.crm.wild import Malformed, Wild
 from connector.domain import (
     AccountInfo,
@@ -72,10 +73,11 @@ class Bitrix24Client:
         limiter: RateLimiter,
         clock: Clock,
         patience: timedelta = MAX_TURN_WAIT,
+        tokens: TokenSource | None = None,
     ) -> None:
         self.account = account.name
         self._clock = clock
-        self._api = B24Api(account, limiter=limiter, clock=clock, patience=patience)
+        self._api = B24Api(account, limiter=limiter, clock=clock, patience=patience, tokens=tokens)
         self._timeline = Timeline(self._api)
         self._history = StageHistory(self._api, clock)
         self._lock = threading.Lock()
