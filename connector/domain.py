@@ -47,13 +47,14 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who works in the CRM."""
+    """A person who works in the CRM. `team`: the group or department, "" where the CRM tells none."""
 
     id: str
     name: str
     email: str = ""
     is_active: bool = True
     is_admin: bool = False
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,17 @@ class Past(Protocol):
         """Those of `deal_ids` that the CRM still has: what is missing was deleted or merged away."""
 
 
+class ChangeLog(Protocol):
+    """The CRM's own log of changes, for what webhooks did not tell."""
+
+    def told_since(self, since: datetime) -> Iterator[CrmEvent]:
+        """What webhooks should have told of deals at or after `since`, whoever did it, oldest first.
+
+        Creations, moves, changes, deletions and restorations; reading it twice gives equal `dedup`. Nothing
+        where the CRM keeps no such log.
+        """
+
+
 class Directory(Protocol):
     """What an account's people have set up."""
 

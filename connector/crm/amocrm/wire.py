@@ -208,13 +208,16 @@ def pipeline(item: Wild) -> Pipeline:
 
 
 def user(item: Wild) -> User:
+    """A user with=group; a user is in one group at most."""
     rights = item.get("rights") or Wild({})
+    groups = ((item.get("_embedded") or Wild({})).get("groups") or Wild(None)).each()
     return User(
         id=item["id"].id(),
         name=item.text_at("name"),
         email=item.text_at("email"),
         is_active="is_active" not in rights.names() or _flag(rights, "is_active"),
         is_admin=_flag(rights, "is_admin"),
+        team=next((group.text_at("name") for group in groups), ""),
     )
 
 
