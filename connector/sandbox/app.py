@@ -23,6 +23,7 @@ import click
 from flask import Flask
 from waitress.server import create_server
 
+from connector.sandbox.admin import Admin
 from connector.sandbox.amocrm import AmoCrm
 from connector.sandbox.bitrix24 import Bitrix24
 from connector.sandbox.board import Board
@@ -32,11 +33,13 @@ from connector.sandbox.generate import ZONE, generate
 from connector.sandbox.history_files import read_history
 from connector.sandbox.history_load import Past, load, prepare
 from connector.sandbox.mailbox import Mailbox
+from connector.sandbox.moving_clock import MovingClock
 from connector.sandbox.state import Portal
 
 #: What an answer of a real portal takes at best; `connector sandbox` and `connector demo` run with it.
 USUAL_LATENCY_S = 0.1
-WEB_THREADS = 16
+#: More than `faults.MAX_HELD`, so that answers held back leave some for clearing the fault.
+WEB_THREADS = 40
 
 Dialect = Literal["amocrm", "bitrix24"]
 _PORTAL_NAMES: dict[Dialect, str] = {"amocrm": "Песочница amoCRM", "bitrix24": "Песочница Битрикс24"}
@@ -78,9 +81,10 @@ class Sandbox:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.faults = Faults()
+        self.clock = MovingClock(start_now)
+        self.faults = Faults(clock=self.clock)
         self.faults.latency_s = latency_s
-        self.portals: dict[str, Portal] = {name: _portal(name, past, start_now) for name in _PORTAL_NAMES}
+        self.portals: dict[str, Portal] = {name: _portal(name, past, self.clock) for name in _PORTAL_NAMES}
         self.mailbox = Mailbox(base_url=self.base_url, port=smtp_port)
         self.amocrm = AmoCrm(
             self.portals["amocrm"],
@@ -168,7 +172,7 @@ class Sandbox:
         for blueprint in (
             self.amocrm.blueprint(),
             self.bitrix24.blueprint(),
-            self.faults.blueprint("/sandbox/api/faults"),
+            Admin(self.faults, self.clock).blueprint(),
             self.mailbox.blueprint(),
             self.board.blueprint(),
         ):
@@ -206,11 +210,11 @@ def _only(found: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: found[name] for name in names}
 
 
-def _portal(name: Dialect, past: Past, start_now: datetime | None) -> Portal:
+def _portal(name: Dialect, past: Past, clock: MovingClock) -> Portal:
     account = past.history.account
-    portal = Portal(name, name=_PORTAL_NAMES[name], timezone=account.tz, currency=account.currency)
-    if start_now is not None:
-        portal.time_shift = start_now - datetime.now(UTC)
+    portal = Portal(
+        name, name=_PORTAL_NAMES[name], timezone=account.tz, currency=account.currency, clock=clock
+    )
     load(past, portal)
     return portal
 

@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from connector.sandbox.moving_clock import MovingClock
+
 EntityType = Literal["deal", "contact", "company", "task", "note"]
 ChangeAction = Literal["add", "update", "delete"]
 
@@ -243,12 +245,19 @@ class UnknownEntity(LookupError):
 class Portal:
     """All state of one sandbox account. Thread-safe: every public method takes the lock itself.
 
-    `dialect` is «amocrm» or «bitrix24» and decides stage codes only. Listeners are called after the change,
-    outside of any iteration but under the lock: they must only put the change into a queue.
+    `dialect` is «amocrm» or «bitrix24» and decides stage codes only. `clock` may be shared by several.
+    Listeners are called after the change, outside of any iteration but under the lock: they must only put the
+    change into a queue.
     """
 
     def __init__(
-        self, dialect: Literal["amocrm", "bitrix24"], *, name: str, timezone: str, currency: str = "RUB"
+        self,
+        dialect: Literal["amocrm", "bitrix24"],
+        *,
+        name: str,
+        timezone: str,
+        currency: str = "RUB",
+        clock: MovingClock | None = None,
     ) -> None:
         self.dialect = dialect
         self.name = name
@@ -267,15 +276,24 @@ class Portal:
         self.files: dict[int, StoredFile] = {}
         self.notices: dict[int, Notice] = {}
         self.history: list[HistoryRow] = []
-        self.time_shift = timedelta()
+        self.clock = clock or MovingClock()
         #: Grows with every change; the board polls it.
         self.revision = 0
         self._listeners: list[Listener] = []
         self._next_id: dict[str, int] = {}
 
+    @property
+    def time_shift(self) -> timedelta:
+        """How far the portal's clock is from the machine's."""
+        return self.clock.shift
+
+    @time_shift.setter
+    def time_shift(self, value: timedelta) -> None:
+        self.clock.shift = value
+
     def now(self) -> datetime:
-        """The sandbox's own time: the machine's, moved by `time_shift`; aware UTC, whole seconds."""
-        return (datetime.now(UTC) + self.time_shift).replace(microsecond=0)
+        """The present by the portal's clock; aware UTC, whole seconds."""
+        return self.clock.now().replace(microsecond=0)
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)

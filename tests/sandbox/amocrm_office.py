@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from connector.sandbox.admin import Admin
 from connector.sandbox.amocrm import AmoCrm, Switches
 from connector.sandbox.faults import Faults
 from connector.sandbox.state import (
@@ -127,7 +128,7 @@ class Office:
 
     def __init__(self, *, limits_on: bool = False, switches: Switches | None = None) -> None:
         self.portal = make_portal()
-        self.faults = Faults()
+        self.faults = Faults(clock=self.portal.clock)
         self.faults.limits_on = limits_on
         self.clock = Clock()
         self.amo = AmoCrm(
@@ -141,7 +142,7 @@ class Office:
         )
         app = Flask("amocrm-office")
         app.register_blueprint(self.amo.blueprint())
-        app.register_blueprint(self.faults.blueprint("/sandbox/api/faults"))
+        app.register_blueprint(Admin(self.faults, self.portal.clock).blueprint())
         self.client: FlaskClient = app.test_client()
 
     def call(self, method: str, path: str, *, token: str = TOKEN, **kwargs: Any) -> TestResponse:

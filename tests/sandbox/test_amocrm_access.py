@@ -184,10 +184,11 @@ def test_faults_are_set_over_http_and_nonsense_is_refused(office: Office) -> Non
     for body in ({"drop_share": 2}, {"drop": 1}, {"limits_on": "no"}, {"latency_s": -1}, [1], None):
         assert office.client.patch(url, json=body).status_code == 400
     assert office.client.get(url).get_json()["drop_share"] == 0.5
-    assert office.client.post(f"{url}/fail-next", json={"n": 2, "status": 503}).status_code == 200
-    assert office.client.post(f"{url}/fail-next", json={"n": 2, "status": 5}).status_code == 400
-    assert office.client.get(url).get_json()["failures_left"] == 2
-    assert office.client.delete(url).get_json()["failures_left"] == 0
+    made = office.client.post(url, json={"what": "status", "times": 2, "status": 503})
+    assert (made.status_code, made.get_json()["left"]) == (201, 2)
+    assert office.client.post(url, json={"what": "status", "times": 2, "status": 5}).status_code == 400
+    assert len(office.client.get(url).get_json()["active"]) == 1
+    assert office.client.delete(url).get_json()["active"] == []
 
 
 def test_secrets_do_not_show_in_repr(office: Office) -> None:

@@ -1,12 +1,11 @@
 """The amoCRM dialect of one sandbox account: its parts wired, its addresses served.
 
-Every request goes one way: prepared failure, latency, block, token, limit, handler. Nothing of
+Every request goes one way: faults, block, token, limit, handler. Nothing of
 `connector.crm` is known here; the two meet over HTTP.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,12 +63,12 @@ class AmoCrm:
         faults: Faults,
         subdomain: str = "sandbox",
         switches: Switches | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         self.world = World(portal, base_url.rstrip("/"), account_id, subdomain, switches or Switches())
         self.faults = faults
         self.oauth = Oauth(self.world, token)
-        self.gate = RateGate(monotonic)
+        self.gate = RateGate(monotonic or portal.clock.monotonic)
         self.delivery = Delivery(self.world, faults)
         self.events = EventLog(self.world)
         self.drive = Drive(self.world)
@@ -136,18 +135,14 @@ class AmoCrm:
             content_type=(request.content_type or "").lower(),
             headers=request.headers,
         )
-        if self.faults.latency_s:
-            time.sleep(self.faults.latency_s)
-        failure = self.faults.take_failure(call.method, call.path)
-        if failure is None or failure.after_commit:
-            reply = self._answer(call)
-        if failure is not None:
-            reply = Reply(failure.status, failure.body.encode(), failure.content_type)
-        response = Response(reply.body, reply.status, content_type=reply.content_type)
-        response.headers.extend(reply.headers)
+        response = self.faults.around(
+            "amocrm",
+            str(self.world.account_id),
+            call.method,
+            call.path,
+            lambda: _response(self._answer(call)),
+        )
         response.headers["X-Request-Id"] = str(uuid4())
-        if reply.status == 204 or (reply.status == 202 and not reply.body):
-            del response.headers["Content-Type"]
         return response
 
     def _answer(self, call: Call) -> Reply:
@@ -197,6 +192,14 @@ class AmoCrm:
         except (HTTPException, RequestRedirect):
             raise ApiError(problem(404, "Page not found.")) from None
         return handler, dict(arguments)
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status, content_type=reply.content_type)
+    response.headers.extend(reply.headers)
+    if reply.status == 204 or (reply.status == 202 and not reply.body):
+        del response.headers["Content-Type"]
+    return response
 
 
 def _bearer(header: str) -> str:

@@ -1,6 +1,6 @@
 """Sending webhooks: who is subscribed, two seconds for an answer, the ladder of retries, switching off.
 
-Time is the sandbox's own: moving `Portal.time_shift` makes retries due. Source: reference 6.1, 6.6.
+Time is the sandbox's own: moving its clock makes retries due. Source: reference 6.1, 6.6.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import heapq
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import requests
@@ -27,8 +27,6 @@ STRICT_FROM_TRY = 3
 DISABLE_OVER = 100
 DISABLE_WINDOW = timedelta(hours=2)
 CONNECTION_FAILED = 0
-#: How often the thread looks at the clock, which anyone may move.
-_POLL_S = 0.1
 
 
 @dataclass(slots=True)
@@ -89,6 +87,7 @@ class Delivery:
         self.hooks: dict[int, Hook] = {}
         self.attempts: deque[Attempt] = deque(maxlen=2000)
         world.portal.listen(self._hear)
+        world.portal.clock.on_move(self._look_again)
 
     def start(self) -> None:
         if self._thread is None:
@@ -119,7 +118,11 @@ class Delivery:
         return count
 
     def _now(self) -> datetime:
-        return datetime.now(UTC) + self._world.portal.time_shift
+        return self._world.portal.clock.now()
+
+    def _look_again(self) -> None:
+        with self._wake:
+            self._wake.notify_all()
 
     def _hear(self, change: Change) -> None:
         found = notices(change)
@@ -129,10 +132,8 @@ class Delivery:
                     self._enqueue(hook.id, notice)
 
     def _enqueue(self, hook_id: int, notice: Notice) -> None:
-        if self._faults.is_dropped():
-            return
-        for _ in range(2 if self._faults.duplicate else 1):
-            due = self._now() + timedelta(seconds=self._faults.hold_s())
+        for wait_s in self._faults.deliveries("amocrm", str(self._world.account_id), notice.code):
+            due = self._now() + timedelta(seconds=wait_s)
             with self._wake:
                 self._number += 1
                 item = _Waiting(due, self._number, hook_id, notice, str(uuid4()))
@@ -151,10 +152,15 @@ class Delivery:
             item = self._take()
             if item is None:
                 with self._wake:
-                    if not self._stopping:
-                        self._wake.wait(_POLL_S)
+                    wait = self._wait_s()
+                    if not self._stopping and (wait is None or wait > 0):
+                        self._wake.wait(wait)
                 continue
             self._send(item)
+
+    def _wait_s(self) -> float | None:
+        """Seconds until something is due; None when nothing waits."""
+        return (self._waiting[0].due - self._now()).total_seconds() if self._waiting else None
 
     def _send(self, item: _Waiting) -> None:
         try:
@@ -193,11 +199,13 @@ class Delivery:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                return answer.status_code
+                status = answer.status_code
         except requests.Timeout:
-            return self._world.switches.timeout_code
+            status = self._world.switches.timeout_code
         except requests.RequestException:
-            return CONNECTION_FAILED
+            status = CONNECTION_FAILED
+        self._faults.sent.add("amocrm", item.notice.code, destination, body, headers, status)
+        return status
 
     def _failed(self, hook: Hook, item: _Waiting, status: int, now: datetime) -> None:
         hook.invalid_at.append(now)

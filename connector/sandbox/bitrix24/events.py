@@ -10,10 +10,11 @@ import heapq
 import itertools
 import logging
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import requests
 
@@ -24,6 +25,8 @@ from connector.sandbox.state import Change, Requisites
 log = logging.getLogger(__name__)
 
 Pairs = list[tuple[str, str]]
+
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,14 @@ class EventQueue:
         self._condition = threading.Condition()
         self._bindings: dict[int, Binding] = {}
         self._offline: set[OfflineBinding] = set()
-        self._heap: list[tuple[float, int, Delivery]] = []
+        self._heap: list[tuple[datetime, int, Delivery]] = []
         self._order = itertools.count()
         self._ids = itertools.count(101)
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._session = requests.Session()
         self._session.trust_env = False
+        site.portal.clock.on_move(self._look_again)
 
     # Bindings
 
@@ -159,11 +163,12 @@ class EventQueue:
     def _queue(self, notice: Notice) -> None:
         faults = self._site.faults
         for binding in self.online():
-            if binding.event != notice.event or faults.is_dropped():
+            if binding.event != notice.event:
                 continue
             delivery = Delivery(binding.url, notice, binding)
-            for _ in range(2 if faults.duplicate else 1):
-                due = time.monotonic() + self._site.switches.event_delay_s + faults.hold_s()
+            for wait_s in faults.deliveries("bitrix24", self._site.member_id, notice.event):
+                wait = timedelta(seconds=self._site.switches.event_delay_s + wait_s)
+                due = self._site.portal.clock.now() + wait
                 with self._condition:
                     heapq.heappush(self._heap, (due, next(self._order), delivery))
                     self._condition.notify_all()
@@ -194,28 +199,40 @@ class EventQueue:
     def _loop(self) -> None:
         while True:
             with self._condition:
-                while not self._stopping and (not self._heap or self._heap[0][0] > time.monotonic()):
-                    wait = self._heap[0][0] - time.monotonic() if self._heap else None
+                while not self._stopping and (wait := self._wait_s()) != 0:
                     self._condition.wait(wait)
                 if self._stopping:
                     return
                 delivery = heapq.heappop(self._heap)[2]
             self.send(delivery)
 
+    def _wait_s(self) -> float | None:
+        """Seconds until something is due, 0 when it is; None when nothing waits."""
+        if not self._heap:
+            return None
+        return max(0.0, (self._heap[0][0] - self._site.portal.clock.now()).total_seconds())
+
+    def _look_again(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
+
     def send(self, delivery: Delivery) -> None:
         """Post one body. No answer or an error status is logged and the event is lost."""
+        event, body, status = delivery.notice.event, urlencode(self.body(delivery)).encode(), 0
         try:
             answer = self._session.post(
                 delivery.url,
-                data=self.body(delivery),
+                data=body,
+                headers=_FORM,
                 timeout=self._site.switches.event_timeout_s,
                 allow_redirects=False,
             )
+            status = answer.status_code
         except requests.RequestException as error:
-            log.warning("%s is lost: %s", delivery.notice.event, type(error).__name__)
-            return
-        if answer.status_code >= 400:
-            log.warning("%s is lost: the handler answered %s", delivery.notice.event, answer.status_code)
+            log.warning("%s is lost: %s", event, type(error).__name__)
+        if status >= 400:
+            log.warning("%s is lost: the handler answered %s", event, status)
+        self._site.faults.sent.add("bitrix24", event, delivery.url, body, _FORM, status)
 
     def body(self, delivery: Delivery) -> Pairs:
         """The form as it leaves now: event, handler, data, ts, auth."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
-from connector.clock import Clock, SystemClock
+from connector.clock import Clock
 from connector.sandbox.bitrix24 import files
 from connector.sandbox.bitrix24.call import Call, Caller, Method, Outcome, Page
 from connector.sandbox.bitrix24.events import EventQueue
@@ -65,7 +65,7 @@ class Bitrix24:
             member_id,
             application_token,
             faults,
-            clock or SystemClock(),
+            clock or portal.clock,
             switches or Switches(),
         )
         self.switches = self.site.switches
@@ -123,16 +123,9 @@ class Bitrix24:
         return self._with_faults(partial(self._answer, rest))
 
     def _with_faults(self, answer: Callable[[], Response]) -> Response:
-        """The answer, late or replaced by a prepared failure; one «after commit» only hides what was done."""
-        faults = self.site.faults
-        if faults.latency_s > 0:
-            time.sleep(faults.latency_s)
-        failure = faults.take_failure(request.method, request.path)
-        if failure is None:
-            return answer()
-        if failure.after_commit:
-            answer()
-        return Response(failure.body, failure.status, content_type=failure.content_type)
+        """The answer, or what a fault makes of it."""
+        site = self.site
+        return site.faults.around("bitrix24", site.member_id, request.method, request.path, answer)
 
     def _answer(self, rest: str) -> Response:
         try:
