@@ -43,20 +43,29 @@ BY_CODE: dict[str, CrmErrorKind] = {
 
 
 def read_error(status: int, body: object) -> Fault | None:
-    """What an error body says: a validator's code with the path, an old number, or the title alone."""
+    """What an error body says: a validator's code with every «path: reason», an old number, or the title."""
     if status < 400 or not isinstance(body, dict):
         return None
     wild = Wild(body)
     detail = wild.text_at("hint", "detail", "title")
-    for name in ("validation-errors", "errors"):
-        for item in (wild.get(name) or Wild(None)).each():
-            first = item.get("errors")
-            first = first if first is None or first.is_map else first.get(0)
-            if first is not None:
-                text = f"{first.text_at('path')}: {first.text_at('detail')}".strip(": ")
-                return Fault(first.text_at("code"), text)
+    found = [
+        violation
+        for name in ("validation-errors", "errors")
+        for item in (wild.get(name) or Wild(None)).each()
+        for violation in _violations(item.get("errors"))
+    ]
+    if found:
+        reasons = (f"{one.text_at('path')}: {one.text_at('detail')}".strip(": ") for one in found)
+        return Fault(found[0].text_at("code"), "; ".join(reasons))
     number = re.search(r"Код ошибки (\d+)", detail)
     return Fault(number.group(1) if number else "", detail)
+
+
+def _violations(errors: Wild | None) -> list[Wild]:
+    """The violations of one item: a list of them, or, as sources tell it, a single one."""
+    if errors is None:
+        return []
+    return [errors] if errors.is_map and errors.get("code") is not None else list(errors.each())
 
 
 RULES = ErrorRules(read_error, BY_CODE)

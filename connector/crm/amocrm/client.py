@@ -12,6 +12,8 @@ from connector.config import AccountConfig
 from connector.crm.amocrm.account import Account
 from connector.crm.amocrm.api import AmoApi
 from connector.crm.amocrm.cards import Cards
+from connector.crm.amocrm.deals import Deals
+from connector.crm.amocrm.directory import SetUp
 from connector.crm.amocrm.files import FileStore
 from connector.crm.amocrm.history import WITH_PRODUCTS, History
 from connector.crm.amocrm.readings import Readings
@@ -25,10 +27,13 @@ from connector.crm.wild import Wild
 from connector.domain import (
     AccountInfo,
     CrmFile,
+    CustomField,
     Deal,
     DealCard,
+    DealChanges,
     LossReason,
     Pipeline,
+    Product,
     StageChange,
     User,
 )
@@ -52,6 +57,7 @@ class AmoCrmClient:
         self._api = AmoApi(account, limiter=limiter, clock=clock, patience=patience, tokens=tokens)
         self._readings = Readings()
         self._account = Account(self._api, clock)
+        self._set_up = SetUp(self._api, clock)
 
     def account_info(self) -> AccountInfo:
         return self._account.info()
@@ -162,6 +168,15 @@ class AmoCrmClient:
         return self._timeline().post_report(
             title, text, to_user_id=to_user_id, files=files, may_exist=may_exist, since=since
         )
+
+    def custom_fields(self, entity: str) -> list[CustomField]:
+        return self._set_up.custom_fields(entity)
+
+    def products(self) -> Iterator[Product]:
+        return self._set_up.products(self._account.settings().currency)
+
+    def update_deal(self, deal_id: str, changes: DealChanges) -> bool:
+        return Deals(self._api, self._set_up, self._account.settings().zone).update(deal_id, changes)
 
     def subscribe(self, destination: str) -> Subscription:
         return subscribe(self._api, destination)

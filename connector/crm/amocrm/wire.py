@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
+from connector.crm.amocrm.field_values import decode
 from connector.crm.requisites import from_fields, merged
 from connector.crm.wild import Malformed, Wild
 from connector.domain import (
@@ -21,6 +22,7 @@ from connector.domain import (
     LossReason,
     Outcome,
     Pipeline,
+    Product,
     ProductRow,
     Requisites,
     Stage,
@@ -126,23 +128,10 @@ class Wire:
         """
         result: dict[str, str] = {}
         for field in custom:
-            text = ", ".join(filter(None, (self._text(field.type, value) for value in field.values)))
+            text = ", ".join(filter(None, (decode(field.type, value, self.zone) for value in field.values)))
             if text:
                 result.setdefault(field.name, text)
         return result
-
-    def _text(self, field_type: str, value: Wild) -> str:
-        inner = value.get("value")
-        if inner is None:
-            return ""
-        if inner.is_map:
-            return inner.text_at("name", "file_name", "description")
-        if field_type == "checkbox":
-            return "да" if inner.flag() else "нет"
-        if field_type in ("date", "birthday", "date_time") and re.fullmatch(r"-?\d+", inner.text()):
-            local = datetime.fromtimestamp(inner.int(), self.zone)
-            return local.isoformat() if field_type == "date_time" else local.date().isoformat()
-        return inner.text().strip()
 
     def _channel(self, item: Wild, embedded: Wild) -> str | None:
         """The source's name as people see it, else its id."""
@@ -248,14 +237,37 @@ def product_row(element: Element, item: Wild) -> ProductRow | None:
     price = _price(custom, element.price_id)
     if price is None:
         return None
-    unit = _first(custom, ("UNIT",), r"ед(\.|иница)?\s*изм")
     return ProductRow(
         name=item["name"].text(),
         quantity=element.quantity,
         price=price,
-        unit=unit or "шт.",
-        vat_rate=_vat(_first(custom, ("VAT", "VAT_RATE"), r"(ставка\s+)?ндс")),
+        unit=_unit(custom),
+        vat_rate=_vat_rate(custom),
     )
+
+
+def catalog_product(item: Wild, currency: str) -> Product | None:
+    """An element of a list of products; None for a deleted one."""
+    if _flag(item, "is_deleted"):
+        return None
+    custom = list(custom_fields(item))
+    return Product(
+        id=item["id"].id(),
+        name=item.text_at("name"),
+        price=_price(custom, None),
+        currency=currency,
+        unit=_unit(custom),
+        sku=_first(custom, ("SKU",), r"артикул"),
+        vat_rate=_vat_rate(custom),
+    )
+
+
+def _unit(custom: list[CustomField]) -> str:
+    return _first(custom, ("UNIT",), r"ед(\.|иница)?\s*изм") or "шт."
+
+
+def _vat_rate(custom: list[CustomField]) -> Decimal | None:
+    return _vat(_first(custom, ("VAT", "VAT_RATE"), r"(ставка\s+)?ндс"))
 
 
 def _price(custom: list[CustomField], price_id: str | None) -> Decimal | None:
