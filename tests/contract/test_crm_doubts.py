@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from connector.crm.amocrm import history
+from connector.crm.amocrm import walks
 from connector.errors import CrmError, RetryLater
 from tests.contract.office import Office, fresh_deal, some_deals
 
@@ -95,6 +95,6 @@ def test_however_long_the_spans_are_every_move_comes_once_and_in_order(
     assert len(as_usual) > 150
     assert as_usual == sorted(as_usual, key=lambda change: (change.at, change.event_id))
     for few, many in ((10, 20), (10**6, 10**6)):
-        monkeypatch.setattr(history, "FEW_EVENTS", few)
-        monkeypatch.setattr(history, "MANY_EVENTS", many)
+        monkeypatch.setattr(walks, "FEW_ROWS", few)
+        monkeypatch.setattr(walks, "MANY_ROWS", many)
         assert list(office.client.stage_changes(since=start)) == as_usual

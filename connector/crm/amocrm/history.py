@@ -7,24 +7,15 @@ Source: amoCRM developers' docs, pages «Сделки», «События», «�
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from connector.clock import Clock
-from connector.crm.amocrm.api import EVENTS_PAGE, PAGE, AmoApi, Params, Reader
+from connector.crm.amocrm.api import EVENTS_PAGE, AmoApi, Params, Reader
 from connector.crm.amocrm.events import TYPES, Place, StageEvent, births, changes, read_event
+from connector.crm.amocrm.walks import CLOCK_SKEW, Row, by_change, by_spans, chunks, first_moment, span, unix
 from connector.crm.wild import Wild
 from connector.domain import Deal, StageChange
-
-#: Events are asked for by spans of time, oldest first: the list itself has no order to choose. A span that
-#: held few events is followed by a longer one, for each span costs requests of its own; one that held many by
-#: a shorter one, for all of them are in memory at once.
-FIRST_WINDOW = timedelta(days=7)
-LONGEST_WINDOW = timedelta(days=56)
-FEW_EVENTS, MANY_EVENTS = 1_000, 10_000
-
-#: amoCRM's clock may be ahead of ours; what it wrote this second must not wait for the next run.
-CLOCK_SKEW = timedelta(minutes=1)
 
 #: The events filter takes no more ids than this.
 IDS_PER_FILTER = 10
@@ -58,24 +49,26 @@ class History:
 
     def stage_changes(self, since: datetime | None) -> Iterator[StageChange]:
         """The moves of all deals at or after `since`, oldest first, a window at a time."""
-        start = since or self._first_moment()
-        until = self._clock.now() + CLOCK_SKEW
-        window = FIRST_WINDOW
-        while start is not None and start < until:
-            end = min(start + window, until)
-            events = self._events(_span(start, end - timedelta(seconds=1)))
-            yield from self._with_births(events, after=end)
-            start, window = end, _next_window(window, len(events))
+        start = since or first_moment(self._api, "leads", "leads")
+        if start is None:
+            return
+
+        def read(start: datetime, end: datetime) -> list[StageChange]:
+            events = self._events(span("created_at", start, end))
+            return self._with_births(events, after=end + timedelta(seconds=1))
+
+        for found in by_spans(read, start, self._clock.now() + CLOCK_SKEW):
+            yield from found
 
     def _with_births(self, events: list[StageEvent], *, after: datetime | None) -> list[StageChange]:
         """Stage changes of these events; births that these do not tell are looked up after them."""
         born = births(events)
         unknown = sorted({event.deal_id for event in events if event.after is None} - born.keys())
         if after is not None:
-            for some in _chunks(unknown, IDS_PER_FILTER):
+            for some in chunks(unknown, IDS_PER_FILTER):
                 later: list[tuple[str, object]] = [("filter[entity_id][]", deal_id) for deal_id in some]
                 moves = self._events(
-                    [("filter[entity][]", "lead"), *later, ("filter[created_at][from]", _unix(after))]
+                    [("filter[entity][]", "lead"), *later, ("filter[created_at][from]", unix(after))]
                 )
                 born = {**births(moves), **born}
         never_moved = [deal_id for deal_id in unknown if deal_id not in born]
@@ -87,35 +80,13 @@ class History:
         found = self._api.pages("events", "events", read_event, [*types, *params], size=EVENTS_PAGE)
         return list({event.id: event for event in found}.values())
 
-    def _first_moment(self) -> datetime | None:
-        """When the first deal was created; None without any deal."""
-        first, _ = self._api.page(
-            "leads",
-            "leads",
-            lambda item: item["created_at"].unix(),
-            [("order[created_at]", "asc"), ("limit", 1), ("page", 1)],
-        )
-        return first[0] if first else None
-
     def _oldest_first(self, since: datetime | None) -> Iterator[Deal]:
-        """By time of change upwards. Each page starts where the last one ended, so offsets cannot slip."""
-        edge, known, number = since, set[str](), 1
-        while True:
-            params: list[tuple[str, object]] = [WITH, ("order[updated_at]", "asc"), ("limit", PAGE)]
-            if edge is not None:
-                params.append(("filter[updated_at][from]", _unix(edge)))
-            rows, more = self._api.page("leads", "leads", self._read_deal, [*params, ("page", number)])
-            yield from (deal for deal in rows if deal.id not in known)
-            if not more or not rows:
-                return
-            last = rows[-1].updated_at
-            if edge is None or last > edge:
-                edge, number = last, 1
-                known = {deal.id for deal in rows if deal.updated_at == last}
-            else:
-                # A whole page within one second, as an import leaves it.
-                known |= {deal.id for deal in rows}
-                number += 1
+        def read(item: Wild) -> Row[Deal]:
+            deal = self._read_deal(item)
+            return Row(deal.updated_at, deal.id, deal)
+
+        for row in by_change(self._api, "leads", "leads", read, [WITH], since):
+            yield row.thing
 
     def _newest_first(self, since: datetime | None) -> Iterator[Deal]:
         """By time of change downwards until `since`: changed rows move to the front, so none is skipped."""
@@ -129,25 +100,5 @@ class History:
                 yield deal
 
 
-def _span(start: datetime, end: datetime) -> Params:
-    return [("filter[created_at][from]", _unix(start)), ("filter[created_at][to]", _unix(end))]
-
-
-def _next_window(window: timedelta, events: int) -> timedelta:
-    """The span to ask for after one of that length which held so many events."""
-    if events > MANY_EVENTS:
-        return max(window / 2, timedelta(hours=1))
-    return min(window * 2, LONGEST_WINDOW) if events < FEW_EVENTS else window
-
-
-def _unix(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
 def _place_of(item: Wild) -> tuple[str, Place]:
     return item["id"].id(), (item["pipeline_id"].id(), item["status_id"].id())
-
-
-def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
