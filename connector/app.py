@@ -283,6 +283,7 @@ class App:
         background_directories = self._make_directories(self.background_clients)
         return {
             "event": self.intake.handle,
+            "delivery": self.intake.sort_out,
             "effect": self.effects.handle,
             "report": self.reporting.handle,
             "directory": lambda job: background_directories.refresh(job.account),

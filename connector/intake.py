@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,6 +37,10 @@ SETTLE = timedelta(seconds=0.3)
 
 #: What the clocks of two machines may differ by: a deal read this much after a hint arrived covers that hint.
 CLOCK_SKEW = timedelta(seconds=0.2)
+
+#: A mass change names hundreds of deals in one delivery, and the CRM waits two seconds for the answer: more
+#: events than this are put aside in one piece and sorted out by a worker, this many a transaction.
+AT_ONCE = 50
 
 _PARTY_EVENTS = {EventKind.CONTACT_CHANGED: "contact", EventKind.COMPANY_CHANGED: "company"}
 
@@ -75,7 +79,12 @@ class Intake:
     def receive(
         self, account: str, events: Sequence[CrmEvent], payload: Mapping[str, Any], source: Source = "webhook"
     ) -> int:
-        """Store events and their jobs in one transaction; how many of them will be worked on."""
+        """Store events and their jobs in one transaction; how many of them will be worked on.
+
+        A delivery of more than `AT_ONCE` events is stored as one job, which brings them here in portions.
+        """
+        if len(events) > AT_ONCE:
+            return self._put_aside(account, events, payload, source)
         now = self._clock.now()
         used = 0
         with self._db.begin(urgent=True) as conn:
@@ -97,6 +106,23 @@ class Intake:
                     order_key=f"{account}:{_subject(event.kind)}:{event.entity_id}",
                 )
         return used
+
+    def sort_out(self, job: Job) -> None:
+        """Job handler: take in the events of a large delivery. A repeat reads the deals once more."""
+        payload = job.args["payload"]
+        events = [_event_of(row) for row in job.args["events"]]
+        for start in range(0, len(events), AT_ONCE):
+            self.receive(job.account, events[start : start + AT_ONCE], payload, job.args["source"])
+            payload = {}
+
+    def _put_aside(
+        self, account: str, events: Sequence[CrmEvent], payload: Mapping[str, Any], source: Source
+    ) -> int:
+        rows = [_event_row(event) for event in {event.dedup: event for event in events}.values()]
+        with self._db.begin(urgent=True) as conn:
+            args = {"events": rows, "payload": payload, "source": source}
+            self._queue.enqueue(conn, "delivery", args, account=account)
+        return len(rows)
 
     def handle(self, job: Job) -> None:
         """Work off one event. Raises CrmError or RetryLater when the CRM cannot be read now."""
@@ -255,6 +281,16 @@ class Intake:
             for effect in outbox.held_of(conn, account, [deal_id]):
                 outbox.cancel(conn, effect, "сделка удалена", self._clock.now())
         return ""
+
+
+def _event_row(event: CrmEvent) -> dict[str, Any]:
+    """An event as JSON."""
+    return {**asdict(event), "at": event.at.isoformat() if event.at else None}
+
+
+def _event_of(row: Mapping[str, Any]) -> CrmEvent:
+    at = datetime.fromisoformat(row["at"]) if row["at"] else None
+    return CrmEvent(**{**row, "kind": EventKind(row["kind"]), "at": at})
 
 
 def _subject(kind: EventKind) -> str:

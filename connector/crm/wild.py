@@ -44,10 +44,9 @@ class Wild:
 
     def get(self, key: str | int) -> Wild | None:
         """The part called `key`; None when it is missing or null, or when there can be no parts."""
-        path = f"{self.path}[{key!r}]"
-        if isinstance(self.value, Mapping):
+        if isinstance(self.value, dict):
             # PHP sends lists as maps with the keys "0", "1", …
-            part = self.value.get(key, self.value.get(str(key)))
+            part = self.value.get(key if isinstance(key, str) or key in self.value else str(key))
         elif (
             isinstance(self.value, list)
             and isinstance(key, int)
@@ -56,7 +55,7 @@ class Wild:
             part = self.value[key]
         else:
             part = None
-        return None if part is None else Wild(part, path)
+        return None if part is None else Wild(part, f"{self.path}[{key!r}]")
 
     def each(self) -> Iterator[Wild]:
         """The parts of a list, or of a map that PHP made of one; nothing for anything else."""

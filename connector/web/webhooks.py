@@ -52,6 +52,9 @@ def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blue
         config_row = known.get((crm, account))
         if config_row is None or not _equal(secret, config_row.hook_secret):
             return refuse(403, account if config_row else "-", "wrong secret")
+        if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            # No CRM packs its hooks, and a packed kilobyte may unpack to a gigabyte.
+            return refuse(415, account, "compressed body")
         # A chunked body has no length of its own: read no more than the limit, whatever the header says.
         body = request.stream.read(MAX_BODY_BYTES + 1)
         if len(body) > MAX_BODY_BYTES:
