@@ -25,6 +25,7 @@ from waitress.server import create_server
 
 from connector.sandbox.admin import Admin
 from connector.sandbox.amocrm import AmoCrm
+from connector.sandbox.amocrm.tokens import long_lived_token
 from connector.sandbox.bitrix24 import Bitrix24
 from connector.sandbox.board import Board
 from connector.sandbox.board_words import api_user_id
@@ -49,12 +50,18 @@ _PORTAL_NAMES: dict[Dialect, str] = {"amocrm": "Песочница amoCRM", "bit
 class Secrets:
     """Everything that opens the sandbox's doors, of the shapes that the real CRMs use."""
 
-    amocrm_token: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
     amocrm_account_id: int = field(default_factory=lambda: 30_000_000 + secrets.randbelow(2_000_000))
+    #: A long-lived token; one is made for the account when none is given.
+    amocrm_token: str = field(default="", repr=False)
     webhook_secret: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     oauth_token: str = field(default_factory=lambda: secrets.token_hex(35), repr=False)
     member_id: str = field(default_factory=lambda: secrets.token_hex(16))
     application_token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.amocrm_token:
+            token = long_lived_token(self.amocrm_account_id, datetime.now(UTC))
+            object.__setattr__(self, "amocrm_token", token)
 
 
 class Sandbox:

@@ -4,6 +4,6 @@ Written from the reference alone; imports nothing from `connector.crm`.
 """
 
 from connector.sandbox.amocrm.app import AmoCrm
-from connector.sandbox.amocrm.world import Switches
+from connector.sandbox.amocrm.switches import Switches
 
 __all__ = ["AmoCrm", "Switches"]

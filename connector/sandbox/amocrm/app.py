@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -17,6 +16,7 @@ from werkzeug.routing import Map, RequestRedirect, Rule
 
 from connector.sandbox.amocrm import (
     account,
+    admin,
     catalogs,
     custom_fields,
     leads,
@@ -33,9 +33,13 @@ from connector.sandbox.amocrm.drive import Drive
 from connector.sandbox.amocrm.events import EventLog
 from connector.sandbox.amocrm.gate import RateGate
 from connector.sandbox.amocrm.oauth import Oauth
+from connector.sandbox.amocrm.oauth_admin import oauth_actions
+from connector.sandbox.amocrm.oauth_hooks import OauthHooks
 from connector.sandbox.amocrm.request import Call
+from connector.sandbox.amocrm.switches import Switches
+from connector.sandbox.amocrm.transport import read_body, read_call, to_response
 from connector.sandbox.amocrm.wire import ApiError, Reply, html, problem
-from connector.sandbox.amocrm.world import Handler, Route, Switches, World
+from connector.sandbox.amocrm.world import Handler, Route, World
 from connector.sandbox.faults import Faults
 from connector.sandbox.state import Portal
 
@@ -43,8 +47,6 @@ _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
 _PREFIXES = ("/api/v4", "/api/v2", "/oauth2", "/v1.0", "/download")
 #: Answered without a Bearer token: a secret is in the address or in the body.
 _OPEN = ("/oauth2/", "/oauth", "/download/", "/v1.0/sessions/upload/")
-#: Larger bodies are refused unread; a part of a file is at most 512 KB, 250 leads are far below.
-_MAX_BODY = 16 * 1024 * 1024
 
 
 class AmoCrm:
@@ -68,7 +70,8 @@ class AmoCrm:
         self.world = World(portal, base_url.rstrip("/"), account_id, subdomain, switches or Switches())
         self.faults = faults
         self.oauth = Oauth(self.world, token)
-        self.gate = RateGate(monotonic or portal.clock.monotonic)
+        self.oauth_hooks = OauthHooks(self.oauth)
+        self.gate = RateGate(monotonic or portal.clock.monotonic, self.world.switches)
         self.delivery = Delivery(self.world, faults)
         self.events = EventLog(self.world)
         self.drive = Drive(self.world)
@@ -82,6 +85,7 @@ class AmoCrm:
     def _routes(self) -> list[Route]:
         return [
             *self.oauth.routes(),
+            *self.oauth_hooks.routes(),
             *account.ROUTES,
             *leads.ROUTES,
             *people.ROUTES,
@@ -124,52 +128,57 @@ class AmoCrm:
         for number, prefix in enumerate(_PREFIXES):
             bp.add_url_rule(f"{prefix}/<path:rest>", f"serve_{number}", serve, methods=_METHODS)
         bp.add_url_rule("/oauth", "consent", serve, methods=["GET"])
+        bp.register_blueprint(admin.blueprint(self.world, self._actions()))
         return bp
 
+    def _actions(self) -> dict[str, admin.Action]:
+        """What a test does in place of people, support and amoCRM itself; see `admin`."""
+        return {
+            "unblock": lambda _: self.gate.unblock(),
+            **oauth_actions(self.oauth, self.oauth_hooks),
+        }
+
     def _serve(self) -> Response:
-        call = Call(
-            method=request.method,
-            path=request.path,
-            query_string=request.query_string.decode("utf-8", "replace"),
-            body=b"",
-            content_type=(request.content_type or "").lower(),
-            headers=request.headers,
-        )
-        response = self.faults.around(
+        call = read_call(request)
+        return self.faults.around(
             "amocrm",
             str(self.world.account_id),
             call.method,
             call.path,
-            lambda: _response(self._answer(call)),
+            lambda: to_response(self._answer(call), request, may_pack=self.world.switches.packs_answers),
         )
-        response.headers["X-Request-Id"] = str(uuid4())
-        return response
 
     def _answer(self, call: Call) -> Reply:
         try:
-            refusal = self._let_in(call)
+            refusal = self._not_here(call) or self._let_in(call)
             if refusal is not None:
                 return refusal
             handler, arguments = self._match(call)
-            if (request.content_length or 0) > _MAX_BODY:
-                return problem(413, "Request body is too large")
-            call.body = request.get_data(cache=False)
+            call.body = read_body(request)
             return handler(self.world, call, **arguments)
         except ApiError as error:
             return error.reply
 
+    def _not_here(self, call: Call) -> Reply | None:
+        """What the old host of a moved account answers to all but the question where it is now."""
+        if request.host not in self.oauth.old_hosts or call.path.endswith("/account/current/subdomain"):
+            return None
+        is_known = self.world.switches.old_host_status == "404"
+        return problem(404, "Account not found") if is_known else problem(401, "Account not found")
+
     def _let_in(self, call: Call) -> Reply | None:
         token = _bearer(call.headers.get("Authorization", ""))
-        client = token or (request.remote_addr or "")
+        user_id = self.oauth.user_of(token) if token else None
+        # The limit is the integration's, whichever of its tokens comes; strangers are told by address.
+        client = self.oauth.client_id if user_id is not None else (request.remote_addr or "")
         if call.path.startswith(_OPEN):
-            blocked = self.faults.limits_on and self.gate.is_blocked(self.oauth.token)
+            blocked = self.faults.limits_on and self.gate.is_blocked(self.oauth.client_id)
             return html(403, "Forbidden") if blocked and call.path.startswith("/oauth") else None
         # The drive is another host in life, with no documented limit.
         if self.faults.limits_on and call.path.startswith("/api/"):
             refusal = self.gate.refusal(client)
             if refusal is not None:
                 return refusal
-        user_id = self.oauth.user_of(token) if token else None
         if user_id is None:
             return problem(401, "Неверный логин или пароль")
         context = call.headers.get("X-Context-User-ID")
@@ -192,14 +201,6 @@ class AmoCrm:
         except (HTTPException, RequestRedirect):
             raise ApiError(problem(404, "Page not found.")) from None
         return handler, dict(arguments)
-
-
-def _response(reply: Reply) -> Response:
-    response = Response(reply.body, reply.status, content_type=reply.content_type)
-    response.headers.extend(reply.headers)
-    if reply.status == 204 or (reply.status == 202 and not reply.body):
-        del response.headers["Content-Type"]
-    return response
 
 
 def _bearer(header: str) -> str:

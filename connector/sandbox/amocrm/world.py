@@ -1,7 +1,6 @@
 """The account behind the API: the portal plus what only amoCRM has (tags with ids, authors, field ids).
 
-Every handler gets the `World`; it holds no HTTP and renders no entity. Things the reference calls
-unverified are `Switches`, so that a client can be tried both ways.
+Every handler gets the `World`; it holds no HTTP and renders no entity.
 """
 
 from __future__ import annotations
@@ -11,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from connector.sandbox.amocrm.field_values import ValueCodec
 from connector.sandbox.amocrm.fields import TAGS_KEY, FieldBook
 from connector.sandbox.amocrm.request import Call
+from connector.sandbox.amocrm.switches import Switches
 from connector.sandbox.amocrm.wire import Reply, Violation, not_a_choice, unix
 from connector.sandbox.state import Change, EntityType, Pipeline, Portal, Stage, User
 
@@ -39,22 +40,6 @@ class Route:
     method: str
     rule: str
     handler: Handler
-
-
-@dataclass(slots=True)
-class Switches:
-    """Behaviour that the reference leaves open; the defaults are its suggestions."""
-
-    #: The paid option: off means that filters of leads, contacts and companies are ignored.
-    filters_paid: bool = True
-    #: GET of a lead in the trash answers it with is_deleted, instead of 204.
-    deleted_is_readable: bool = False
-    #: POST of a disabled webhook's destination switches it on again.
-    subscribing_enables: bool = True
-    #: What a delivery without an answer in time counts as; 0 ends its retries after the third try.
-    timeout_code: int = 499
-    #: Refresh makes the old access token useless at once.
-    refresh_kills_access: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +84,21 @@ class World:
     def api_user_id(self) -> int:
         admins = [u.id for u in self.portal.users.values() if u.is_admin and u.is_active]
         return min(admins or list(self.portal.users) or [0])
+
+    @property
+    def host(self) -> str:
+        """The account's own host, with a port where it has one."""
+        return urlsplit(self.base_url).netloc
+
+    @property
+    def shard_host(self) -> str:
+        """The host that answers wherever the account moves (claim `api_domain`).
+
+        In life one for many accounts; here another name where the account has a name at all.
+        """
+        parts = self.host.split(".")
+        is_named = len(parts) == 3 and not parts[-1][:1].isdigit()
+        return ".".join(("api-a", *parts[1:])) if is_named else self.host
 
     def link(self, path: str) -> dict[str, Any]:
         """`_links` with the absolute address of `path`."""
