@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -135,8 +136,7 @@ def test_modules_are_small(path: Path) -> None:
 
 
 def test_nothing_is_left_open() -> None:
-    marks = ("NotImplementedError", "TO" + "DO", "FIX" + "ME")
-    left = [
-        str(path.relative_to(ROOT)) for path in MODULES if any(mark in path.read_text() for mark in marks)
-    ]
+    # Whole words: Bitrix24 calls a to-do CRM_…, in capitals.
+    marks = re.compile(r"\b(NotImplementedError|TO" + r"DO|FIX" + r"ME)\b")
+    left = [str(path.relative_to(ROOT)) for path in MODULES if marks.search(path.read_text())]
     assert left == []

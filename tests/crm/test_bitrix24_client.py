@@ -203,14 +203,16 @@ def test_a_comment_carries_its_files_in_base64(client, web) -> None:
 
 
 def test_a_report_is_a_message_and_a_notification_that_replaces_its_copy(client, web) -> None:
+    refusal = {"error": "insufficient_scope", "error_description": "The request requires higher privileges"}
+    web.post(address("disk.storage.getlist"), json=refusal, status=401)
     web.post(address("im.message.add"), json={"result": 34239})
     web.post(address("im.notify.system.add"), json={"result": 12345})
     report = CrmFile("report.pdf", b"x", "application/pdf")
     assert client.post_report("День", "Итого", to_user_id="7", files=[report], since=NOW) == "34239"
-    message = sent(web, 0)
+    message = sent(web, 1)
     assert (message["DIALOG_ID"], "Итого" in message["MESSAGE"]) == ("7", True)
     assert "report.pdf" in message["MESSAGE"]
-    first = sent(web, 1)
+    first = sent(web, 2)
     web.post(address("im.dialog.messages.get"), json=dialog("[B]День[/B] Итого", "2025-11-24T19:00:05+03:00"))
     assert client.post_report("День", "Итого", to_user_id="7", may_exist=True, since=NOW) == "1"
     assert sent(web)["TAG"] == first["TAG"]

@@ -27,6 +27,8 @@ class FieldInfo:
     title: str
     type: str
     choices: Mapping[str, str] = field(default_factory=dict)
+    is_multiple: bool = False
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,20 @@ def read_fields(result: Wild) -> dict[str, FieldInfo]:
         if not code.startswith("UF_"):
             continue
         choices = {item["ID"].id(): item["VALUE"].text() for item in (info.get("items") or Wild(None)).each()}
-        found[code] = FieldInfo(code, info.text_at("title") or code, info.text_at("type"), choices)
+        found[code] = FieldInfo(
+            code,
+            info.text_at("title") or code,
+            info.text_at("type"),
+            choices,
+            is_multiple=_is_set(info, "isMultiple"),
+            is_required=_is_set(info, "isRequired"),
+        )
     return found
+
+
+def _is_set(info: Wild, name: str) -> bool:
+    flag = info.get(name)
+    return flag is not None and flag.flag()
 
 
 def _pipeline(category: Wild, rows: list[Wild]) -> Pipeline:

@@ -1,11 +1,20 @@
-"""What a person does in the portal so that it calls us: an inbound webhook may not subscribe to events.
+"""How a portal comes to call us: an application binds its handlers itself, beside a webhook a person clicks.
 
-Russian, read by the integrator. Source: Bitrix24 REST docs, pages «Исходящий вебхук» and «События».
+Texts are Russian, read by the integrator. Source: Bitrix24 REST docs, pages «Исходящий вебхук», «События»,
+«event.bind», «event.get», «event.unbind».
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from connector.crm.base import Subscription
+from connector.crm.bitrix24 import automation
+from connector.crm.bitrix24.api import CONNECTOR, B24Api, Batch, Params
+from connector.crm.bitrix24.events import OfflineQueue
+from connector.errors import CrmError
 
 #: Events of an outgoing webhook that are of use, with their names in the portal's list.
 EVENTS = {
@@ -18,6 +27,9 @@ EVENTS = {
     "ONCRMCOMPANYUPDATE": "Обновление компании",
 }
 
+#: What an application binds: a move to another pipeline is told to applications alone.
+APP_EVENTS: Final = (*EVENTS, "ONCRMDEALMOVETOCATEGORY", "ONCRMCONTACTDELETE", "ONCRMCOMPANYDELETE")
+
 #: Rights of the inbound webhook that the calls need, with their names in the portal's form.
 SCOPES = {
     "crm": "CRM (crm)",
@@ -26,8 +38,27 @@ SCOPES = {
     "im": "Чат и уведомления (im)",
 }
 
+#: Rights that add something, and what is lost without them.
+EXTRA_SCOPES: Final = {
+    "department": "отделы сотрудников в отчётах (department)",
+    "telephony": "длительность звонков и пропущенные (telephony)",
+    "disk": "файлы отчётов на Диске (disk)",
+    "log": "отчёты в Ленте (log)",
+    "bizproc": "запуск бизнес-процессов и робот Коннектора (bizproc)",
+    "salescenter": "ссылки на оплату (salescenter)",
+}
+
 #: Narrower rights that are enough in place of a wide one.
 _ENOUGH = {"user": {"user", "user_brief", "user_basic"}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A handler that the portal knows of."""
+
+    event: str
+    handler: str
+    is_offline: bool
 
 
 def manual_steps(destination: str, scopes: Iterable[str]) -> tuple[str, ...]:
@@ -47,6 +78,124 @@ def manual_steps(destination: str, scopes: Iterable[str]) -> tuple[str, ...]:
         f"В списке событий отметьте: {events}.",
         "Нажмите «Создать» и скопируйте «Токен приложения» из карточки вебхука "
         "в переменную APPLICATION_TOKEN.",
-        "Исходящий вебхук не сообщает о переносе сделки в другую воронку: "
-        "такие переносы Коннектор находит сам при сверке, раз в несколько минут.",
+        "Исходящий вебхук не сообщает о переносе сделки в другую воронку и не хранит события, которые "
+        "не удалось доставить: такие изменения Коннектор находит сам при сверке, раз в несколько минут. "
+        "Очередь событий портал ведёт только для локального приложения.",
+        *missing_extras(granted),
+    )
+
+
+def missing_extras(granted: Iterable[str]) -> list[str]:
+    """One sentence on the rights that may be added; empty when all are there."""
+    have = set(granted)
+    lacking = [what for scope, what in EXTRA_SCOPES.items() if scope not in have]
+    return [f"Без дополнительных прав недоступны: {'; '.join(lacking)}."] if lacking else []
+
+
+def subscribe(api: B24Api, queue: OfflineQueue, destination: str) -> Subscription:
+    """Make an application's portal call `destination`, or say what a person does where a webhook may not.
+
+    The application's handlers are bound, those of earlier addresses unbound, the queue opened, the robot put
+    in. Repeating it changes nothing. Raises CrmError when the portal refuses a handler.
+    """
+    scopes = api.call("scope", {}, lambda result: [scope.text().lower() for scope in result.each()])
+    if not api.is_application:
+        return Subscription(destination, created=False, manual_steps=manual_steps(destination, scopes))
+    bound = _bound(api)
+    online = {one.event for one in bound if not one.is_offline and one.handler == destination}
+    stale = [
+        one for one in bound if not one.is_offline and one.event in APP_EVENTS and one.handler != destination
+    ]
+    missing = [event for event in APP_EVENTS if event not in online]
+    commands: dict[str, tuple[str, Params]] = {
+        f"bind{event}": ("event.bind", {"event": event, "handler": destination}) for event in missing
+    }
+    # New handlers first: between the two no event may fall through.
+    commands |= {
+        f"unbind{place}": ("event.unbind", {"event": one.event, "handler": one.handler})
+        for place, one in enumerate(stale)
+    }
+    _carry_out(api, commands)
+    steps = [
+        *missing_extras(scopes),
+        *_open_queue(api, queue, {one.event for one in bound if one.is_offline}),
+        *_put_robot_in(api, destination, scopes),
+    ]
+    return Subscription(destination, created=bool(missing), manual_steps=tuple(steps))
+
+
+def is_subscribed(api: B24Api, destination: str) -> bool | None:
+    """Whether all our events go to `destination`; None for a webhook, which may not ask."""
+    if not api.is_application:
+        return None
+    online = {one.event for one in _bound(api) if not one.is_offline and one.handler == destination}
+    return online.issuperset(APP_EVENTS)
+
+
+def _open_queue(api: B24Api, queue: OfflineQueue, offline: set[str]) -> tuple[str, ...]:
+    """Bind the offline queue where the portal has one; a sentence for a person where it has not."""
+    try:
+        source = {"auth_connector": CONNECTOR} if queue.has_sources else {}
+        _carry_out(
+            api,
+            {
+                f"queue{event}": ("event.bind", {"event": event, "event_type": "offline", **source})
+                for event in APP_EVENTS
+                if event not in offline
+            },
+        )
+    except CrmError as error:
+        if error.kind != "config":
+            raise
+        return (
+            "Очередь событий не подключена: откройте приложение Коннектора в портале под администратором "
+            "и повторите команду connect. До этого пропущенные события находит сверка.",
+        )
+    return ()
+
+
+def _put_robot_in(api: B24Api, destination: str, scopes: Iterable[str]) -> tuple[str, ...]:
+    """The robot «Коннектор: выполнить правило», where business processes are within our rights."""
+    if "bizproc" not in scopes:
+        return ()
+    try:
+        automation.install(api, destination)
+    except CrmError as error:
+        if error.kind not in ("config", "rejected"):
+            raise
+        return (f"Робот Коннектора не установлен: {error.detail or error.code}.",)
+    return ()
+
+
+def _carry_out(api: B24Api, commands: dict[str, tuple[str, Params]]) -> None:
+    """All commands in as few requests as can be; «bound already» is what we want, any other refusal is
+    raised."""
+    keys = list(commands)
+    for begin in range(0, len(keys), 50):
+        some = {key: commands[key] for key in keys[begin : begin + 50]}
+        answers = api.batch(some)
+        for key in some:
+            _check(answers, key)
+
+
+def _check(answers: Batch, key: str) -> None:
+    try:
+        answers.read(key, lambda answer: answer)
+    except CrmError as error:
+        if "already" not in error.detail.lower():
+            raise
+
+
+def _bound(api: B24Api) -> list[_Bound]:
+    return api.call(
+        "event.get",
+        {},
+        lambda rows: [
+            _Bound(
+                row.text_at("event").upper(),
+                row.text_at("handler"),
+                row.text_at("offline") == "1",
+            )
+            for row in rows.each()
+        ],
     )

@@ -12,6 +12,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from connector.crm.bitrix24.directory import OUTCOMES, Directory, FieldInfo
+from connector.crm.bitrix24.fields import custom_fields, is_scalar
 from connector.crm.requisites import from_fields, merged
 from connector.crm.wild import Malformed, Wild
 from connector.domain import Company, Contact, Deal, Outcome, ProductRow, Requisites, User
@@ -79,9 +80,9 @@ class Wire:
         if loss_field is None:
             return stage_id if stage_id in self.directory.reasons else None
         value = item.get(loss_field.code)
-        values = list(value.each()) if value is not None and not _is_scalar(value) else [value]
+        values = list(value.each()) if value is not None and not is_scalar(value) else [value]
         for one in values:
-            text = one.text().strip() if one is not None and _is_scalar(one) else ""
+            text = one.text().strip() if one is not None and is_scalar(one) else ""
             if text and text != "0":
                 return text
         return None
@@ -93,8 +94,8 @@ def contact(item: Wild, fields: Mapping[str, FieldInfo]) -> Contact:
     return Contact(
         id=item["id"].id(),
         name=" ".join(filter(None, parts)),
-        emails=_multifield(item, "EMAIL"),
-        phones=_multifield(item, "PHONE"),
+        emails=multifield(item, "EMAIL"),
+        phones=multifield(item, "PHONE"),
         post=item.text_at("post"),
         fields=custom_fields(item, fields),
     )
@@ -106,8 +107,8 @@ def company(item: Wild, fields: Mapping[str, FieldInfo], requisites: Requisites)
     return Company(
         id=item["id"].id(),
         name=item.text_at("title"),
-        emails=_multifield(item, "EMAIL"),
-        phones=_multifield(item, "PHONE"),
+        emails=multifield(item, "EMAIL"),
+        phones=multifield(item, "PHONE"),
         requisites=merged(requisites, from_fields(custom)),
         fields=custom,
     )
@@ -164,57 +165,17 @@ def product_row(item: Wild) -> ProductRow:
     )
 
 
-def user(item: Wild) -> User:
-    """A row of user.get. It does not tell administrators."""
+def user(item: Wild, departments: Mapping[str, str] | None = None) -> User:
+    """A row of user.get. It does not tell administrators; the first of a person's departments counts."""
     active = item.get("ACTIVE")
+    own = next((one.id() for one in (item.get("UF_DEPARTMENT") or Wild(None)).each()), "")
     return User(
         id=item["ID"].id(),
         name=f"{item.text_at('NAME')} {item.text_at('LAST_NAME')}".strip() or item.text_at("EMAIL"),
         email=item.text_at("EMAIL"),
         is_active=active is None or active.flag(),
+        team=(departments or {}).get(own, ""),
     )
-
-
-def custom_fields(item: Wild, fields: Mapping[str, FieldInfo]) -> dict[str, str]:
-    """Custom fields by the name people see; of two with one name the first that is filled.
-
-    Several values are joined by «, », dates are ISO 8601, flags «да» and «нет».
-    """
-    found: dict[str, str] = {}
-    for code, info in fields.items():
-        value = item.get(code)
-        # A map is a file, whose address carries the caller's token.
-        if value is None or value.is_map:
-            continue
-        values = [value] if _is_scalar(value) else list(value.each())
-        text = ", ".join(filter(None, (_text(info, one) for one in values)))
-        if text:
-            found.setdefault(info.title, text)
-    return found
-
-
-def _text(info: FieldInfo, value: Wild) -> str:
-    if info.type == "boolean":
-        return "да" if not _is_empty(value) and value.flag() else "нет" if not _is_empty(value) else ""
-    if _is_empty(value) or not _is_scalar(value):
-        return ""
-    text = value.text().strip()
-    if info.type == "enumeration":
-        return info.choices.get(text, "" if text == "0" else text)
-    if info.type == "date":
-        # A date comes back as midnight shifted by the server's zone: its first ten characters are right.
-        return text[:10]
-    if info.type in ("money", "address"):
-        return text.partition("|")[0]
-    return text
-
-
-def _is_scalar(value: Wild) -> bool:
-    return not isinstance(value.value, Mapping | list)
-
-
-def _is_empty(value: Wild) -> bool:
-    return value.value is None or value.value == ""
 
 
 def _contact_ids(item: Wild) -> tuple[str, ...]:
@@ -224,7 +185,7 @@ def _contact_ids(item: Wild) -> tuple[str, ...]:
     return tuple(dict.fromkeys([main, *others] if main else others))
 
 
-def _multifield(item: Wild, type_id: str) -> tuple[str, ...]:
+def multifield(item: Wild, type_id: str) -> tuple[str, ...]:
     """Phones or e-mails from `fm`, else from the single field beside it."""
     found = [
         entry.text_at("value")

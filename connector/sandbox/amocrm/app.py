@@ -155,12 +155,7 @@ class AmoCrm:
                 return refusal
             handler, arguments = self._match(call)
             call.body = read_body(request)
-            try:
-                return handler(self.world, call, **arguments)
-            finally:
-                if call.method != "GET":
-                    # A field or a tag may have changed, which no revision tells.
-                    self.world.portal.queries.forget()
+            return handler(self.world, call, **arguments)
         except ApiError as error:
             return error.reply
 

@@ -141,7 +141,9 @@ COMPANY_FIELDS = (
         "crm_contact",
         "Контакт",
         camel="contactIds",
-        read=lambda site, company: site.portal.index.contacts_of_company.of(company.id),
+        read=lambda site, company: [
+            c.id for c in site.portal.contacts.values() if c.company_id == company.id
+        ],
         multiple=True,
         read_only=True,
     ),
@@ -223,12 +225,12 @@ def _delete(kind: Any) -> Any:
 
 def _contacts(site: Site) -> Iterable[Contact]:
     with site.portal.lock:
-        return site.portal.contacts.rows()
+        return [contact for _, contact in sorted(site.portal.contacts.items())]
 
 
 def _companies(site: Site) -> Iterable[Company]:
     with site.portal.lock:
-        return site.portal.companies.rows()
+        return [company for _, company in sorted(site.portal.companies.items())]
 
 
 CONTACT = Entity(
