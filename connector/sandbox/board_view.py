@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from connector.sandbox.board_index import Index
 from connector.sandbox.board_words import (
     NOTE_TITLES,
     REQUISITE_NAMES,
@@ -47,7 +46,6 @@ class View:
         self.crm = crm
         self.portal = portal
         self._mailbox = mailbox
-        self._index = Index(portal)
 
     def pipelines(self) -> list[dict[str, Any]]:
         with self.portal.lock:
@@ -106,7 +104,7 @@ class View:
             stage = portal.stage(deal.pipeline_id, deal.stage)
             contacts = [portal.contacts[key] for key in deal.contact_ids if key in portal.contacts]
             company = portal.companies.get(deal.company_id) if deal.company_id else None
-            tasks = [portal.tasks[key] for key in self._index.tasks[deal.id] if key in portal.tasks]
+            tasks = [portal.tasks[key] for key in portal.index.tasks.of("deal", deal.id)]
             return {
                 "revision": portal.revision,
                 "id": deal.id,
@@ -181,8 +179,8 @@ class View:
         contact = portal.contacts.get(deal.contact_ids[0]) if deal.contact_ids else None
         open_tasks = [
             task
-            for key in self._index.tasks[deal.id]
-            if (task := portal.tasks.get(key)) is not None and not task.is_done
+            for key in portal.index.open_tasks.of("deal", deal.id)
+            if (task := portal.tasks.get(key)) is not None
         ]
         files = sum(len(self._note_files(note)) for note in self._deal_notes(deal.id))
         emails = contact.emails if contact else []
@@ -203,7 +201,7 @@ class View:
         }
 
     def _deal_notes(self, deal_id: int) -> Iterator[Note]:
-        for key in self._index.notes[deal_id]:
+        for key in self.portal.index.notes.of("deal", deal_id):
             if (note := self.portal.notes.get(key)) is not None:
                 yield note
 

@@ -9,13 +9,18 @@ made through the API and one made by hand on the board leave the same traces. No
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from connector.sandbox.moving_clock import MovingClock
+from connector.sandbox.portal_index import Indexes
+from connector.sandbox.queries import Queries
+from connector.sandbox.table import Table
+
+V = TypeVar("V")
 
 EntityType = Literal["deal", "contact", "company", "task", "note"]
 ChangeAction = Literal["add", "update", "delete"]
@@ -242,6 +247,22 @@ class UnknownEntity(LookupError):
     """No such deal, contact, stage …; the dialect turns it into its own «not found»."""
 
 
+class _TableOf(Generic[V]):
+    """An attribute of `Portal` that is a `Table`, whatever mapping is put there."""
+
+    def __set_name__(self, owner: type[Portal], name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, portal: Portal, owner: type[Portal]) -> Table[V]:
+        table: Table[V] = getattr(portal, self._name)
+        return table
+
+    def __set__(self, portal: Portal, rows: Mapping[int, V]) -> None:
+        setattr(portal, self._name, Table(rows))
+        portal.index.forget()
+        portal.queries.forget()
+
+
 class Portal:
     """All state of one sandbox account. Thread-safe: every public method takes the lock itself.
 
@@ -249,6 +270,14 @@ class Portal:
     Listeners are called after the change, outside of any iteration but under the lock: they must only put the
     change into a queue.
     """
+
+    deals = _TableOf[Deal]()
+    contacts = _TableOf[Contact]()
+    companies = _TableOf[Company]()
+    tasks = _TableOf[Task]()
+    notes = _TableOf[Note]()
+    files = _TableOf[StoredFile]()
+    notices = _TableOf[Notice]()
 
     def __init__(
         self,
@@ -264,23 +293,20 @@ class Portal:
         self.timezone = timezone
         self.currency = currency
         self.lock = threading.RLock()
+        self._listeners: list[Listener] = []
+        self._next_id: dict[str, int] = {}
+        self.index = Indexes(self)
+        self.queries = Queries(self)
         self.users: dict[int, User] = {}
         self.pipelines: dict[int, Pipeline] = {}
         self.loss_reasons: dict[int, str] = {}
         self.channels: dict[str, str] = {}
-        self.deals: dict[int, Deal] = {}
-        self.contacts: dict[int, Contact] = {}
-        self.companies: dict[int, Company] = {}
-        self.tasks: dict[int, Task] = {}
-        self.notes: dict[int, Note] = {}
-        self.files: dict[int, StoredFile] = {}
-        self.notices: dict[int, Notice] = {}
+        self.deals, self.contacts, self.companies = {}, {}, {}
+        self.tasks, self.notes, self.files, self.notices = {}, {}, {}, {}
         self.history: list[HistoryRow] = []
         self.clock = clock or MovingClock()
         #: Grows with every change; the board polls it.
         self.revision = 0
-        self._listeners: list[Listener] = []
-        self._next_id: dict[str, int] = {}
 
     @property
     def time_shift(self) -> timedelta:
@@ -380,14 +406,14 @@ class Portal:
             stored = value if value.id else replace(value, id=self.new_id(entity))
             if hasattr(stored, "created_at") and stored.created_at.year == 1970:
                 stored = replace(stored, created_at=self.now(), updated_at=self.now())
-            self._table(entity)[stored.id] = stored
+            self.table(entity)[stored.id] = stored
             self._tell(Change(entity, "add", stored.id, None, stored, (), by, self.now()))
             return stored
 
     def update(self, entity: EntityType, entity_id: int, changes: dict[str, Any], *, by: int) -> Any:
         """Change attributes of a contact, company, task or note; nothing different, nothing told."""
         with self.lock:
-            old = self._table(entity).get(entity_id)
+            old = self.table(entity).get(entity_id)
             if old is None:
                 raise UnknownEntity(f"{entity} {entity_id}")
             fields = tuple(sorted(name for name, value in changes.items() if getattr(old, name) != value))
@@ -395,14 +421,14 @@ class Portal:
                 return old
             now = self.now()
             new = replace(old, **changes, updated_at=now)
-            self._table(entity)[entity_id] = new
+            self.table(entity)[entity_id] = new
             self._tell(Change(entity, "update", entity_id, old, new, fields, by, now))
             return new
 
     def delete(self, entity: EntityType, entity_id: int, *, by: int) -> None:
         """Remove a contact, company, task or note for good; deals have `delete_deal`."""
         with self.lock:
-            old = self._table(entity).pop(entity_id, None)
+            old = self.table(entity).pop(entity_id, None)
             if old is None:
                 raise UnknownEntity(f"{entity} {entity_id}")
             self._tell(Change(entity, "delete", entity_id, old, old, (), by, self.now()))
@@ -424,11 +450,13 @@ class Portal:
         """Put in past stage changes without telling anybody; ids must ascend."""
         with self.lock:
             self.history.extend(rows)
+            self.revision += 1
             if self.history:
                 self.reserve_ids("history", self.history[-1].id)
 
-    def _table(self, entity: EntityType) -> dict[int, Any]:
-        tables: dict[str, dict[int, Any]] = {
+    def table(self, entity: EntityType) -> Table[Any]:
+        """The table of that kind of entity."""
+        tables: dict[str, Table[Any]] = {
             "deal": self.deals,
             "contact": self.contacts,
             "company": self.companies,

@@ -155,7 +155,12 @@ class AmoCrm:
                 return refusal
             handler, arguments = self._match(call)
             call.body = read_body(request)
-            return handler(self.world, call, **arguments)
+            try:
+                return handler(self.world, call, **arguments)
+            finally:
+                if call.method != "GET":
+                    # A field or a tag may have changed, which no revision tells.
+                    self.world.portal.queries.forget()
         except ApiError as error:
             return error.reply
 

@@ -37,16 +37,33 @@ _FIELD_TYPE = re.compile(r"custom_field_[0-9]+_value_changed")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    id: str
+    """`tail` tells events of one moment apart and orders them."""
+
+    tail: int
     fact: Fact
     at: datetime
     by: int
+
+    @property
+    def id(self) -> str:
+        # Made when it is read: a long past has more events than anybody asks for.
+        return ulid(self.at, self.tail)
 
 
 def ulid(at: datetime, tail: int) -> str:
     """26 lower-case characters that sort by time, then by `tail`."""
     number = (int(at.timestamp() * 1000) << 80) | tail
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def _tail_of(event_id: str) -> int | None:
+    """The `tail` behind an id made by `ulid`; None for any other text."""
+    if len(event_id) != 26 or not set(event_id) <= set(_CROCKFORD):
+        return None
+    number = 0
+    for character in event_id:
+        number = number << 5 | _CROCKFORD.index(character)
+    return number & ((1 << 80) - 1)
 
 
 class EventLog:
@@ -64,7 +81,7 @@ class EventLog:
         with self._world.portal.lock:
             self._read_history()
             if not self._is_sorted:
-                self._events.sort(key=lambda e: (e.at, e.id), reverse=True)
+                self._events.sort(key=lambda e: (e.at, e.tail), reverse=True)
                 self._is_sorted = True
             return list(self._events)
 
@@ -72,7 +89,7 @@ class EventLog:
         history = self._world.portal.history
         for row in history[self._from_history :]:
             fact = _creation(row) if row.from_stage is None else _move(row)
-            self._events.append(Event(ulid(row.at, row.id), fact, row.at, row.by))
+            self._events.append(Event(row.id, fact, row.at, row.by))
             self._is_sorted = False
         self._from_history = len(history)
 
@@ -81,7 +98,7 @@ class EventLog:
             self._number += 1
             # The high bit keeps these apart from ids made of history rows.
             tail = (1 << 60) | self._number
-            self._events.append(Event(ulid(change.at, tail), fact, change.at, change.by))
+            self._events.append(Event(tail, fact, change.at, change.by))
             self._is_sorted = False
 
 
@@ -119,7 +136,7 @@ class _Events:
     def listing(self, world: World, call: Call) -> Reply:
         wanted = call.filter
         _check(wanted)
-        rows = filters.apply(self._log.all(), wanted, _makers())
+        rows = world.found(call, lambda: filters.apply(self._log.all(), wanted, _makers()))
         return page_reply(
             call,
             world.base_url,
@@ -131,7 +148,8 @@ class _Events:
         )
 
     def one(self, world: World, call: Call, event_id: str) -> Reply:
-        found = next((e for e in self._log.all() if e.id == event_id), None)
+        tail = _tail_of(event_id)
+        found = next((e for e in self._log.all() if e.tail == tail and e.id == event_id), None)
         return no_content() if found is None else hal(_model(world, found, call.with_))
 
     def types(self, world: World, call: Call) -> Reply:

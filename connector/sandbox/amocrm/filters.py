@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from connector.sandbox.amocrm.fields import ENUM_TYPES
-from connector.sandbox.amocrm.request import in_range, integers, strings
+from connector.sandbox.amocrm.request import in_range, integers, range_test, strings
 from connector.sandbox.amocrm.world import World
 
 T = TypeVar("T")
@@ -30,7 +30,12 @@ def number(get: Callable[[Any], int | None]) -> Maker:
 
 def moment(get: Callable[[Any], int | None], *, scalar_is_since: bool = False) -> Maker:
     """A range `[from]`/`[to]`, or a scalar that is equal to (or, by flag, the start of) the range."""
-    return lambda wanted: lambda row: in_range(get(row), wanted, scalar_is_since=scalar_is_since)
+
+    def make(wanted: Any) -> Predicate:
+        fits = range_test(wanted, scalar_is_since=scalar_is_since)
+        return lambda row: fits(get(row))
+
+    return make
 
 
 def text(get: Callable[[Any], str]) -> Maker:

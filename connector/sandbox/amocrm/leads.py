@@ -5,7 +5,6 @@ Source: reference 4.0, 4.1. Sums are whole units here, as the real field is an i
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -81,7 +80,7 @@ def source_of(world: World, deal: Deal) -> dict[str, Any] | None:
     return {"id": enum.id, "name": enum.value} if enum else None
 
 
-def model(world: World, deal: Deal, with_: set[str], closest: dict[int, datetime]) -> dict[str, Any]:
+def model(world: World, deal: Deal, with_: set[str]) -> dict[str, Any]:
     """A lead as lists and single reads answer it."""
     source = source_of(world, deal) if with_ & {"source", "source_id"} else None
     body: dict[str, Any] = {
@@ -99,7 +98,7 @@ def model(world: World, deal: Deal, with_: set[str], closest: dict[int, datetime
         "created_at": unix(deal.created_at),
         "updated_at": unix(deal.updated_at),
         "closed_at": unix(deal.closed_at),
-        "closest_task_at": unix(closest.get(deal.id)),
+        "closest_task_at": unix(world.closest_task("deal", deal.id)),
         "is_deleted": deal.is_deleted,
         "custom_fields_values": world.codec.read("leads", deal),
         "score": None,
@@ -147,7 +146,7 @@ def loss_reason_model(world: World, reason_id: int) -> dict[str, Any]:
 
 def _skeleton(world: World, deal: Deal) -> dict[str, Any]:
     """A lead in the trash: nearly all is null. Source: reference 4.1, only_deleted."""
-    body = {key: None for key in model(world, deal, set(), {}) if not key.startswith("_")}
+    body = {key: None for key in model(world, deal, set()) if not key.startswith("_")}
     return {
         **body,
         "id": deal.id,
@@ -160,7 +159,7 @@ def _skeleton(world: World, deal: Deal) -> dict[str, Any]:
     }
 
 
-def _makers(world: World, closest: dict[int, datetime]) -> dict[str, filters.Maker]:
+def _makers(world: World) -> dict[str, filters.Maker]:
     return {
         "id": filters.number(lambda d: d.id),
         "name": filters.text(lambda d: d.name),
@@ -173,35 +172,38 @@ def _makers(world: World, closest: dict[int, datetime]) -> dict[str, filters.Mak
         "created_at": filters.moment(lambda d: unix(d.created_at)),
         "updated_at": filters.moment(lambda d: unix(d.updated_at)),
         "closed_at": filters.moment(lambda d: unix(d.closed_at)),
-        "closest_task_at": filters.moment(lambda d: unix(closest.get(d.id))),
+        "closest_task_at": filters.moment(lambda d: unix(world.closest_task("deal", d.id))),
         "custom_fields_values": filters.custom_fields(world, "leads"),
     }
 
 
 def listing(world: World, call: Call) -> Reply:
-    closest = world.closest_tasks("deal")
-    deals = sorted(world.portal.deals.values(), key=lambda d: d.id)
+    rows = world.found(call, lambda: _search(world, call))
+    if "only_deleted" in call.with_:
+        return page_reply(call, world.base_url, "leads", rows, lambda d: _skeleton(world, d))
+    return page_reply(call, world.base_url, "leads", rows, lambda d: model(world, d, call.with_))
+
+
+def _search(world: World, call: Call) -> list[Deal]:
+    deals = world.portal.deals.rows()
     deleted = "only_deleted" in call.with_
     rows = [d for d in deals if d.is_deleted == deleted]
     if world.switches.filters_paid:
-        rows = filters.apply(rows, call.filter, _makers(world, closest))
+        rows = filters.apply(rows, call.filter, _makers(world))
     if call.text("query"):
         rows = [d for d in rows if query_matches(call.text("query"), (d.name, str(d.id), str(price_of(d))))]
-    rows = ordered(
+    return ordered(
         call,
         rows,
         {"id": lambda d: d.id, "created_at": lambda d: d.created_at, "updated_at": lambda d: d.updated_at},
     )
-    if deleted:
-        return page_reply(call, world.base_url, "leads", rows, lambda d: _skeleton(world, d))
-    return page_reply(call, world.base_url, "leads", rows, lambda d: model(world, d, call.with_, closest))
 
 
 def one(world: World, call: Call, lead_id: int) -> Reply:
     deal = world.portal.deals.get(lead_id)
     if deal is None or (deal.is_deleted and not world.switches.deleted_is_readable):
         return no_content()
-    return hal(model(world, deal, call.with_, world.closest_tasks("deal")))
+    return hal(model(world, deal, call.with_))
 
 
 def check(world: World, item: dict[str, Any], row: Deal | None = None) -> list[Violation]:

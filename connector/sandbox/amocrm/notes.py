@@ -40,7 +40,7 @@ from connector.sandbox.amocrm.world import (
     author_of,
     updated,
 )
-from connector.sandbox.state import Note, StoredFile
+from connector.sandbox.state import EntityType, Note, StoredFile
 
 #: Writable types and the params that each needs.
 REQUIRED_PARAMS: dict[str, tuple[str, ...]] = {
@@ -129,13 +129,17 @@ MAKERS: dict[str, filters.Maker] = {
 
 
 def listing(world: World, call: Call, entity_id: int | None = None, *, collection: str) -> Reply:
-    entity = ENTITIES[collection]
-    rows = [n for n in list(world.portal.notes.values()) if n.entity == entity]
-    if entity_id is not None:
-        rows = [n for n in rows if n.entity_id == entity_id]
-    rows = filters.apply(sorted(rows, key=lambda n: n.id), call.filter, MAKERS)
-    rows = ordered(call, rows, {"id": lambda n: n.id, "updated_at": lambda n: n.updated_at})
+    rows = world.found(call, lambda: _search(world, call, ENTITIES[collection], entity_id))
     return page_reply(call, world.base_url, "notes", rows, lambda n: model(world, collection, n, call.with_))
+
+
+def _search(world: World, call: Call, entity: EntityType, entity_id: int | None) -> list[Note]:
+    if entity_id is None:
+        rows = [n for n in world.portal.notes.rows() if n.entity == entity]
+    else:
+        rows = [world.portal.notes[i] for i in world.portal.index.notes.of(entity, entity_id)]
+    rows = filters.apply(rows, call.filter, MAKERS)
+    return ordered(call, rows, {"id": lambda n: n.id, "updated_at": lambda n: n.updated_at})
 
 
 def _find(world: World, collection: str, note_id: object, entity_id: int | None) -> Note | None:

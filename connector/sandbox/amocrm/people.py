@@ -5,8 +5,6 @@ Source: reference 4.0, 4.3, 4.4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -47,7 +45,7 @@ from connector.sandbox.amocrm.world import (
     query_matches,
     updated,
 )
-from connector.sandbox.state import Company, Contact, EntityType
+from connector.sandbox.state import Company, Contact
 
 KINDS: dict[str, Kind] = {
     "name": OPTIONAL_STRING,
@@ -81,10 +79,10 @@ def model(
     collection: str,
     row: Any,
     with_: set[str],
-    closest: Mapping[int, datetime],
 ) -> dict[str, Any]:
     """A contact or company as lists and single reads answer it."""
-    created_by, updated_by = world.author(ENTITIES[collection], row)
+    entity = ENTITIES[collection]
+    created_by, updated_by = world.author(entity, row)
     body: dict[str, Any] = {"id": row.id, "name": full_name(row)}
     if isinstance(row, Contact):
         body |= {"first_name": first_name(row), "last_name": row.last_name}
@@ -95,7 +93,7 @@ def model(
         "updated_by": updated_by,
         "created_at": unix(row.created_at),
         "updated_at": unix(row.updated_at),
-        "closest_task_at": unix(closest.get(row.id)),
+        "closest_task_at": unix(world.closest_task(entity, row.id)),
         "is_deleted": False,
         "custom_fields_values": world.codec.read(collection, row),
         "account_id": world.account_id,
@@ -127,15 +125,15 @@ def _embedded(world: World, row: Any, with_: set[str], tags: list[dict[str, Any]
 
 def leads_of(world: World, row: Any) -> list[int]:
     """Ids of the live leads that `row` is linked with."""
-    key: tuple[EntityType, int] = ("contact" if isinstance(row, Contact) else "company", row.id)
-    return world.leads_by_person().get(key, [])
+    index = world.portal.index
+    return (index.deals_of_contact if isinstance(row, Contact) else index.deals_of_company).of(row.id)
 
 
 def contacts_of(world: World, company_id: int) -> list[int]:
-    return [c.id for c in list(world.portal.contacts.values()) if c.company_id == company_id]
+    return world.portal.index.contacts_of_company.of(company_id)
 
 
-def _makers(world: World, collection: str, closest: Mapping[int, datetime]) -> dict[str, filters.Maker]:
+def _makers(world: World, collection: str) -> dict[str, filters.Maker]:
     entity = ENTITIES[collection]
     return {
         "id": filters.number(lambda r: r.id),
@@ -145,31 +143,32 @@ def _makers(world: World, collection: str, closest: Mapping[int, datetime]) -> d
         "responsible_user_id": filters.number(lambda r: r.responsible_id),
         "created_at": filters.moment(lambda r: unix(r.created_at)),
         "updated_at": filters.moment(lambda r: unix(r.updated_at)),
-        "closest_task_at": filters.moment(lambda r: unix(closest.get(r.id))),
+        "closest_task_at": filters.moment(lambda r: unix(world.closest_task(entity, r.id))),
         "custom_fields_values": filters.custom_fields(world, collection),
     }
 
 
 def listing(world: World, call: Call, *, collection: str) -> Reply:
-    closest = world.closest_tasks(ENTITIES[collection])
-    rows = sorted(world.rows(collection).values(), key=lambda r: r.id)
-    if "only_deleted" in call.with_:
-        rows = []
+    rows = world.found(call, lambda: _search(world, call, collection))
+    return page_reply(
+        call, world.base_url, collection, rows, lambda r: model(world, collection, r, call.with_)
+    )
+
+
+def _search(world: World, call: Call, collection: str) -> list[Any]:
+    rows = [] if "only_deleted" in call.with_ else world.portal.table(ENTITIES[collection]).rows()
     if world.switches.filters_paid:
-        rows = filters.apply(rows, call.filter, _makers(world, collection, closest))
+        rows = filters.apply(rows, call.filter, _makers(world, collection))
     if call.text("query"):
         rows = [r for r in rows if query_matches(call.text("query"), (full_name(r), *r.phones, *r.emails))]
-    rows = ordered(call, rows, {"id": lambda r: r.id, "updated_at": lambda r: r.updated_at})
-    return page_reply(
-        call, world.base_url, collection, rows, lambda r: model(world, collection, r, call.with_, closest)
-    )
+    return ordered(call, rows, {"id": lambda r: r.id, "updated_at": lambda r: r.updated_at})
 
 
 def one(world: World, call: Call, row_id: int, *, collection: str) -> Reply:
     row = world.row(collection, row_id)
     if row is None:
         return no_content()
-    return hal(model(world, collection, row, call.with_, world.closest_tasks(ENTITIES[collection])))
+    return hal(model(world, collection, row, call.with_))
 
 
 def check(world: World, collection: str, item: dict[str, Any], row: Any = None) -> list[Violation]:

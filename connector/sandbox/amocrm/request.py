@@ -181,12 +181,17 @@ def integers(value: Any) -> list[int]:
 
 def in_range(value: int | None, wanted: Any, *, scalar_is_since: bool = False) -> bool:
     """Whether `value` lies in `{"from", "to"}` (both ends count) or equals a scalar (or one of a list)."""
+    return range_test(wanted, scalar_is_since=scalar_is_since)(value)
+
+
+def range_test(wanted: Any, *, scalar_is_since: bool = False) -> Callable[[int | None], bool]:
+    """`in_range` for many values: what is wanted is read once."""
     if isinstance(wanted, dict) and ({"from", "to"} & set(wanted)):
         low, high = integers(wanted.get("from", "")), integers(wanted.get("to", ""))
-        if value is None:
-            return False
-        return not (low and value < low[0]) and not (high and value > high[0])
+        return lambda value: (
+            value is not None and not (low and value < low[0]) and not (high and value > high[0])
+        )
     numbers = integers(wanted)
     if scalar_is_since:
-        return value is not None and (not numbers or value >= numbers[0])
-    return not numbers or value in numbers
+        return lambda value: value is not None and (not numbers or value >= numbers[0])
+    return lambda value: not numbers or value in numbers

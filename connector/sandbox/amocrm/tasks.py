@@ -99,17 +99,21 @@ MAKERS: dict[str, filters.Maker] = {
 
 
 def listing(world: World, call: Call) -> Reply:
+    rows = world.found(call, lambda: _search(world, call))
+    return page_reply(call, world.base_url, "tasks", rows, lambda t: model(world, t))
+
+
+def _search(world: World, call: Call) -> list[Task]:
     wanted = dict(call.filter)
     if "entity_type" not in wanted:
         # entity_id works together with entity_type only (reference 3).
         wanted.pop("entity_id", None)
-    rows = filters.apply(sorted(world.portal.tasks.values(), key=lambda t: t.id), wanted, MAKERS)
-    rows = ordered(
+    rows = filters.apply(world.portal.tasks.rows(), wanted, MAKERS)
+    return ordered(
         call,
         rows,
         {"id": lambda t: t.id, "created_at": lambda t: t.created_at, "complete_till": lambda t: t.due_at},
     )
-    return page_reply(call, world.base_url, "tasks", rows, lambda t: model(world, t))
 
 
 def one(world: World, call: Call, task_id: int) -> Reply:

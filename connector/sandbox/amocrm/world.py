@@ -5,8 +5,7 @@ Every handler gets the `World`; it holds no HTTP and renders no entity.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -68,8 +67,6 @@ class World:
     durations: dict[int, int] = field(default_factory=dict)
     note_responsible: dict[int, int] = field(default_factory=dict)
     pinned_notes: set[int] = field(default_factory=set)
-    #: With the portal's revision that it was made at.
-    _leads_index: tuple[int, Mapping[tuple[EntityType, int], list[int]]] | None = None
     _unsorted: dict[int, Stage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -225,28 +222,18 @@ class World:
         found = self.rows(collection).get(entity_id) if isinstance(entity_id, int) else None
         return None if found is None or getattr(found, "is_deleted", False) else found
 
-    def leads_by_person(self) -> Mapping[tuple[EntityType, int], list[int]]:
-        """Ids of live leads by («contact» or «company», id)."""
-        with self.portal.lock:
-            if self._leads_index is None or self._leads_index[0] != self.portal.revision:
-                index: defaultdict[tuple[EntityType, int], list[int]] = defaultdict(list)
-                for deal in self.portal.deals.values():
-                    if not deal.is_deleted:
-                        for contact_id in deal.contact_ids:
-                            index["contact", contact_id].append(deal.id)
-                        if deal.company_id is not None:
-                            index["company", deal.company_id].append(deal.id)
-                self._leads_index = (self.portal.revision, index)
-            return self._leads_index[1]
+    def closest_task(self, entity: EntityType, entity_id: int) -> datetime | None:
+        """The next open task's due time."""
+        tasks, ids = self.portal.tasks, self.portal.index.open_tasks.of(entity, entity_id)
+        return min((tasks[i].due_at for i in ids), default=None)
 
-    def closest_tasks(self, entity: EntityType) -> dict[int, datetime]:
-        """The next open task's due time by entity id."""
-        closest: dict[int, datetime] = {}
-        for task in list(self.portal.tasks.values()):
-            if task.entity == entity and task.entity_id is not None and not task.is_done:
-                known = closest.get(task.entity_id)
-                closest[task.entity_id] = min(known, task.due_at) if known else task.due_at
-        return closest
+    def found(self, call: Call, search: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """The rows of a list, searched once for all its pages."""
+        query = {key: value for key, value in call.query.items() if key not in ("page", "limit")}
+        key = (call.path, repr(query), repr(self.switches))
+        # Under the lock no change is half told: what listeners keep belongs to the revision too.
+        with self.portal.lock:
+            return self.portal.queries.rows(key, search)
 
     def user(self, user_id: int) -> User | None:
         return self.portal.users.get(user_id)

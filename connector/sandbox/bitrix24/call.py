@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
-from connector.sandbox.bitrix24.filters import Columns, Predicate, compile_filter, sort_rows
+from connector.sandbox.bitrix24.filters import Columns, Predicate, always, compile_filter, sort_rows
 from connector.sandbox.bitrix24.params import Params, as_list, as_map
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.wire import RestError, missing_parameter, parse_int
 from connector.sandbox.state import User
 
 PAGE_SIZE = 50
+#: Parameters that choose a page or a view of what a list found.
+_NOT_OF_QUERY = frozenset({"start", "select", "auth", "access_token", "filter", "order"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +114,29 @@ def page_of(
     matches = compile_filter(wanted, columns)
     order = as_map(call.params.get("order")) or default_order or {}
     is_natural = bool(ascending_by) and (not order or _is_ascending(order, ascending_by))
-    matching = filter(
-        matches, filter(keep or _always, _after_key(rows, as_map(wanted), columns, ascending_by))
-    )
     start = parse_int(call.params.get("start")) or 0
+
+    def matching() -> Iterable[Any]:
+        near = _after_key(rows, as_map(wanted), columns, ascending_by)
+        kept = near if keep is None else filter(keep, near)
+        return kept if matches is always else filter(matches, kept)
+
+    def search() -> list[Any]:
+        return list(matching()) if is_natural else sort_rows(list(matching()), order, columns)
+
     if start < 0 and is_natural:
-        return Page(present(list(islice(matching, PAGE_SIZE))), total=0)
-    found = list(matching) if is_natural else sort_rows(list(matching), order, columns)
+        return Page(present(list(islice(matching(), PAGE_SIZE))), total=0)
+    found = call.site.portal.queries.rows(_query(call, wanted, order), search)
     if start < 0:
-        return Page(present(found[:PAGE_SIZE]), total=0)
+        return Page(present(list(found[:PAGE_SIZE])), total=0)
     end = start + PAGE_SIZE
-    return Page(present(found[start:end]), total=len(found), next=end if end < len(found) else None)
+    return Page(present(list(found[start:end])), total=len(found), next=end if end < len(found) else None)
 
 
-def _always(row: Any) -> bool:
-    return True
+def _query(call: Call, wanted: Any, order: Mapping[str, Any]) -> str:
+    """All that the rows of a list depend on, beside the portal."""
+    rest = {name: call.params[name] for name in call.params if name.lower() not in _NOT_OF_QUERY}
+    return repr((call.method, call.user_id, wanted, order, rest, call.site.switches))
 
 
 def _is_ascending(order: Mapping[str, Any], name: str) -> bool:

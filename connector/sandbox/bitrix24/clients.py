@@ -141,9 +141,7 @@ COMPANY_FIELDS = (
         "crm_contact",
         "Контакт",
         camel="contactIds",
-        read=lambda site, company: [
-            c.id for c in site.portal.contacts.values() if c.company_id == company.id
-        ],
+        read=lambda site, company: site.portal.index.contacts_of_company.of(company.id),
         multiple=True,
         read_only=True,
     ),
@@ -225,12 +223,12 @@ def _delete(kind: Any) -> Any:
 
 def _contacts(site: Site) -> Iterable[Contact]:
     with site.portal.lock:
-        return [contact for _, contact in sorted(site.portal.contacts.items())]
+        return site.portal.contacts.rows()
 
 
 def _companies(site: Site) -> Iterable[Company]:
     with site.portal.lock:
-        return [company for _, company in sorted(site.portal.companies.items())]
+        return site.portal.companies.rows()
 
 
 CONTACT = Entity(

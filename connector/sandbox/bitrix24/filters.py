@@ -73,9 +73,16 @@ def compile_filter(filter_: Any, columns: Columns) -> Predicate:
                 raise invalid_argument(f"Invalid filter: field '{name}' is not allowed in filter")
             continue
         parts.append(_condition(operator, column, value, columns.zone))
-    if any_of and parts:
+    if not parts:
+        return always
+    if any_of:
         return lambda row: any(part(row) for part in parts)
     return lambda row: all(part(row) for part in parts)
+
+
+def always(row: Any) -> bool:
+    """The filter that asks for nothing."""
+    return True
 
 
 def sort_rows(rows: Sequence[Any], order: Any, columns: Columns) -> list[Any]:

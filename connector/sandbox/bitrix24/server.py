@@ -31,6 +31,8 @@ from connector.sandbox.bitrix24.wire import RestError, dump, moment
 from connector.sandbox.faults import Faults
 from connector.sandbox.state import Portal
 
+#: Ends of names of methods that change nothing; a batch is judged by its commands.
+_READS = (".list", ".get", ".fields", "batch")
 APP_ONLY_TEXTS = {
     "WRONG_AUTH_TYPE": "Current authorization type is denied for this method",
     "ACCESS_DENIED": "Access denied! Application context required",
@@ -193,7 +195,12 @@ class Bitrix24:
             )
             # A call is a transaction: what it read is still so when it writes.
             with self.site.portal.lock if method.in_batch else nullcontext():
-                answer = method.run(call)
+                try:
+                    answer = method.run(call)
+                finally:
+                    if not method.name.endswith(_READS):
+                        # A field or a link may have changed, which no revision tells.
+                        self.site.portal.queries.forget()
         page = answer if isinstance(answer, Page) else Page(answer)
         spent = self.switches.method_cost_s.get(method.name.lower(), time.perf_counter() - clock_started)
         if billed:

@@ -156,7 +156,7 @@ def _bank_detail(call: Call, company: Company) -> dict[str, Any]:
 
 def companies_with(call: Call, keep: Callable[[Requisites], bool]) -> list[Company]:
     with call.site.portal.lock:
-        companies = [c for _, c in sorted(call.site.portal.companies.items())]
+        companies = call.site.portal.companies.rows()
     return [company for company in companies if company.requisites and keep(company.requisites)]
 
 

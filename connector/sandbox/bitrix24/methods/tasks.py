@@ -117,7 +117,7 @@ def task_get(call: Call) -> dict[str, Any]:
 @TABLE.add("tasks.task.list", scope="task")
 def task_list(call: Call) -> Page:
     with call.site.portal.lock:
-        rows = [task for _, task in sorted(call.site.portal.tasks.items()) if task.kind != ACTIVITY_KIND]
+        rows = [task for task in call.site.portal.tasks.rows() if task.kind != ACTIVITY_KIND]
     names = set(selected(call))
     columns = Columns(lambda name: _column(call.site, name.upper()), strict=False, zone=call.site.zone)
     return page_of(

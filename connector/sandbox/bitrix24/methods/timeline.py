@@ -73,8 +73,9 @@ def comment_list(call: Call) -> Page:
         raise invalid_argument("The filter must contain ENTITY_ID and ENTITY_TYPE")
     owners = {parse_int(value) for value in as_list(named["ENTITY_ID"])}
     with call.site.portal.lock:
-        notes = [n for n in call.site.portal.notes.values() if n.entity_id in owners and n.kind in KINDS]
-    notes.sort(key=lambda note: note.id)
+        portal = call.site.portal
+        ids = {i for kind in _CODES.values() for owner in owners for i in portal.index.notes.of(kind, owner)}
+        notes = [portal.notes[i] for i in sorted(ids) if portal.notes[i].kind in KINDS]
     columns = Columns(_column, strict=False, zone=call.site.zone)
 
     def present(page: list[Note]) -> list[dict[str, Any]]:
