@@ -336,7 +336,6 @@ ROUTES = [
     Route("GET", "/api/v4/talks", nothing),
     Route("GET", "/api/v4/talks/<int:talk_id>", no_talk),
     Route("GET", "/api/v4/widgets", nothing),
-    Route("GET", "/api/v4/bots", nothing),
     Route("GET", "/api/v4/customers", nothing),
     Route("GET", "/api/v4/leads/<int:lead_id>/subscriptions", nothing),
 ]

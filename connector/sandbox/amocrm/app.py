@@ -6,7 +6,7 @@ Every request goes one way: faults, block, token, limit, handler. Nothing of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +27,7 @@ from connector.sandbox.amocrm import (
     webhooks,
 )
 from connector.sandbox.amocrm import events as event_api
+from connector.sandbox.amocrm.bots import Bots
 from connector.sandbox.amocrm.complex import Arrivals
 from connector.sandbox.amocrm.delivery import Delivery
 from connector.sandbox.amocrm.drive import Drive
@@ -76,6 +77,7 @@ class AmoCrm:
         self.events = EventLog(self.world)
         self.drive = Drive(self.world)
         self.arrivals = Arrivals()
+        self.bots = Bots(self.world, self._sign_run)
         self._map = Map(
             [Rule(r.rule, methods=[r.method], endpoint=r.handler) for r in self._routes()],
             strict_slashes=False,
@@ -94,11 +96,15 @@ class AmoCrm:
             *custom_fields.ROUTES,
             *catalogs.ROUTES,
             *self.arrivals.routes(),
+            *self.bots.routes(),
             *notes.ROUTES,
             *webhooks.routes(self.delivery),
             *event_api.routes(self.events),
             *self.drive.routes(),
         ]
+
+    def _sign_run(self, claims: Mapping[str, Any]) -> str:
+        return self.oauth_hooks.disposable_token(self.world.api_user_id, claims)
 
     def start(self) -> None:
         """Start sending webhooks."""
@@ -155,6 +161,7 @@ class AmoCrm:
                 return refusal
             handler, arguments = self._match(call)
             call.body = read_body(request)
+            call.whole_floats_are_ints = self.world.switches.whole_floats_are_ints
             try:
                 return handler(self.world, call, **arguments)
             finally:

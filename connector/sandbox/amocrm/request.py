@@ -41,6 +41,7 @@ class Call:
     content_type: str
     headers: Headers
     user_id: int = 0
+    whole_floats_are_ints: bool = False
     query: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +63,8 @@ class Call:
     def json(self) -> Any:
         """The body as JSON; a broken one ends the request with 400."""
         try:
-            return json.loads(self.body.decode("utf-8"), parse_constant=_refuse)
+            parse_float = _whole if self.whole_floats_are_ints else float
+            return json.loads(self.body.decode("utf-8"), parse_constant=_refuse, parse_float=parse_float)
         except (ValueError, RecursionError):
             raise ApiError(problem(400, "Invalid JSON in request body")) from None
 
@@ -83,6 +85,12 @@ class Call:
         if len(value) > maximum:
             raise ApiError(problem(400, f"Too many items: {len(value)}, at most {maximum}"))
         return Batch(value)
+
+
+def _whole(text: str) -> int | float:
+    """1.0 as 1; any other number as it is."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) <= MAX_UNIX else number
 
 
 def _refuse(constant: str) -> Any:
