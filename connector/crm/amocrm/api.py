@@ -25,6 +25,9 @@ Reader = Callable[[Wild], T]
 PAGE = 250
 EVENTS_PAGE = 100
 
+#: So many ids of ten digits keep an address below the 8 KB that web servers take.
+IDS_PER_ADDRESS = 200
+
 #: amoCRM's 7 a second without a burst, so that no second ever sees more than 7.
 PER_SECOND = 6.0
 
@@ -159,6 +162,11 @@ class AmoApi:
             method, self._url(path), call=f"{method} {_shape(path)}", repeatable=True, json_body=body
         )
 
+    def start(self, address: str, body: object) -> None:
+        """Begin something that must not begin twice; `address` from the root, for it may be of the API v2."""
+        call = f"POST {re.sub(r'/[0-9]+', '/{id}', address)}"
+        self._http.send("POST", f"{self._base}{address}", call=call, repeatable=False, json_body=body)
+
     def saved(self, method: str, path: str, body: object, read: Reader[T]) -> T:
         """Like `put`; what the answer says of the thing."""
         call = f"{method} {_shape(path)}"
@@ -187,8 +195,8 @@ class AmoApi:
         """The things with these ids, as far as they exist; one request where the account may filter."""
         if filterable and len(ids) > 1:
             found: list[T] = []
-            for start in range(0, len(ids), PAGE):
-                chosen: Params = [("filter[id][]", one) for one in ids[start : start + PAGE]]
+            for start in range(0, len(ids), IDS_PER_ADDRESS):
+                chosen: Params = [("filter[id][]", one) for one in ids[start : start + IDS_PER_ADDRESS]]
                 found += self.pages(path, collection, read, chosen)
             return found
         return [thing for one in ids if (thing := self.one(f"{path}/{one}", read)) is not None]

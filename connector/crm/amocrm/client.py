@@ -6,31 +6,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.crm.amocrm.account import Account
+from connector.crm.amocrm.activities import Activities
 from connector.crm.amocrm.api import AmoApi
+from connector.crm.amocrm.bots import start_bot
 from connector.crm.amocrm.cards import Cards
 from connector.crm.amocrm.deals import Deals
 from connector.crm.amocrm.directory import SetUp
+from connector.crm.amocrm.enquiries import Enquiries
+from connector.crm.amocrm.event_log import EventLog
 from connector.crm.amocrm.files import FileStore
 from connector.crm.amocrm.history import WITH_PRODUCTS, History
+from connector.crm.amocrm.invoices import Invoices
 from connector.crm.amocrm.readings import Readings
-from connector.crm.amocrm.subscription import subscribe
+from connector.crm.amocrm.subscription import is_subscribed, subscribe
+from connector.crm.amocrm.tasks import Tasks
 from connector.crm.amocrm.timeline import Timeline
 from connector.crm.amocrm.wire import Wire, loss_reason, pipeline, user
-from connector.crm.base import Subscription
+from connector.crm.base import EventBatch, Subscription
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.tokens import TokenSource
 from connector.crm.wild import Wild
 from connector.domain import (
     AccountInfo,
+    Activity,
+    CrmEvent,
     CrmFile,
+    CrmInvoice,
+    CrmTask,
     CustomField,
     Deal,
     DealCard,
     DealChanges,
+    Deletion,
+    IncomingLead,
     LossReason,
     Pipeline,
     Product,
@@ -58,6 +71,9 @@ class AmoCrmClient:
         self._readings = Readings()
         self._account = Account(self._api, clock)
         self._set_up = SetUp(self._api, clock)
+        self._log = EventLog(self._api, clock)
+        self._tasks = Tasks(self._api, self._log, clock)
+        self._enquiries = Enquiries(self._api)
 
     def account_info(self) -> AccountInfo:
         return self._account.info()
@@ -175,8 +191,53 @@ class AmoCrmClient:
     def products(self) -> Iterator[Product]:
         return self._set_up.products(self._account.settings().currency)
 
+    def activities(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[Activity]:
+        meeting_types = self._account.settings().meeting_types
+        activities = Activities(self._api, self._log, self._tasks, meeting_types)
+        return activities.changed(since) if deal_id is None else activities.of_deal(deal_id, since)
+
+    def tasks(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[CrmTask]:
+        return self._tasks.of_deals(since, deal_id)
+
+    def invoices(self, *, since: datetime | None = None) -> Iterator[CrmInvoice]:
+        return self._invoices().changed(since)
+
+    def deletions(self, *, since: datetime) -> Iterator[Deletion]:
+        return self._log.deletions(since, self.existing)
+
+    def existing(self, deal_ids: Sequence[str]) -> set[str]:
+        return self._deals().existing(deal_ids)
+
+    def told_since(self, since: datetime) -> Iterator[CrmEvent]:
+        return self._log.told_since(since)
+
     def update_deal(self, deal_id: str, changes: DealChanges) -> bool:
-        return Deals(self._api, self._set_up, self._account.settings().zone).update(deal_id, changes)
+        return self._deals().update(deal_id, changes)
+
+    def incoming(self, *, since: datetime | None = None) -> Iterator[IncomingLead]:
+        return self._enquiries.waiting(since)
+
+    def accept_incoming(self, lead_id: str, *, responsible_id: str | None, stage_id: str | None) -> str:
+        return self._enquiries.accept(lead_id, responsible_id=responsible_id, stage_id=stage_id)
+
+    def decline_incoming(self, lead_id: str) -> None:
+        self._enquiries.decline(lead_id)
+
+    def queued_events(self) -> EventBatch | None:
+        """Always None: amoCRM keeps no queue, what webhooks did not tell stands in its log."""
+        return None
+
+    def confirm_events(self, batch: EventBatch) -> None:
+        """Nothing to confirm: see `queued_events`."""
+
+    def payment_link(self, deal_id: str, amount: Decimal) -> str | None:
+        return self._invoices().payment_link(deal_id, amount)
+
+    def start_automation(self, automation_id: str, deal_id: str) -> bool:
+        return start_bot(self._api, automation_id, deal_id)
+
+    def is_subscribed(self, destination: str) -> bool | None:
+        return is_subscribed(self._api, destination)
 
     def subscribe(self, destination: str) -> Subscription:
         return subscribe(self._api, destination)
@@ -184,6 +245,13 @@ class AmoCrmClient:
     def _wire(self) -> Wire:
         settings = self._account.settings()
         return Wire(self.account, settings.currency, settings.zone)
+
+    def _deals(self) -> Deals:
+        settings = self._account.settings()
+        return Deals(self._api, self._set_up, settings.zone, filterable=settings.is_filterable)
+
+    def _invoices(self) -> Invoices:
+        return Invoices(self._api, self._set_up, self._log, self._account.settings().currency)
 
     def _history(self) -> History:
         settings = self._account.settings()

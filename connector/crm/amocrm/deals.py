@@ -1,4 +1,4 @@
-"""Changes to deals: read, compare, send the difference. Must not know why.
+"""Changes to deals: read, compare, send the difference; and which deals are there at all. Must not know why.
 
 amoCRM has no locks: what a PATCH names is overwritten, so a whole deal written back would undo what others
 changed meanwhile. Fields, tags and links that are not named stay as they are.
@@ -8,12 +8,12 @@ Source: amoCRM developers' docs, pages «Сделки», «Теги»; the offic
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.crm.amocrm.api import AmoApi
+from connector.crm.amocrm.api import PAGE, AmoApi
 from connector.crm.amocrm.directory import SetUp
 from connector.crm.amocrm.field_values import FieldDefinition, Unwritable, encode, same
 from connector.crm.amocrm.wire import custom_fields
@@ -28,12 +28,28 @@ UNSORTED = 1
 
 
 class Deals:
-    """Writes deals of one account."""
+    """Deals of one account. `filterable` says whether they may be asked for by their ids, a paid option."""
 
-    def __init__(self, api: AmoApi, set_up: SetUp, zone: ZoneInfo) -> None:
+    def __init__(self, api: AmoApi, set_up: SetUp, zone: ZoneInfo, *, filterable: bool) -> None:
         self._api = api
         self._set_up = set_up
         self._zone = zone
+        self._filterable = filterable
+
+    def existing(self, deal_ids: Sequence[str]) -> set[str]:
+        """Those of `deal_ids` that amoCRM still has; what lies in its trash is not among them.
+
+        Deals can be asked for by their ids where filtering is paid for. Elsewhere many are looked for in the
+        whole list first, and only those that it does not show are asked for one by one.
+        """
+        wanted = list(dict.fromkeys(deal_ids))
+        found: set[str] = set()
+        if not self._filterable and len(wanted) > PAGE:
+            listed = self._api.pages("leads", "leads", _living_id, [("order[id]", "asc")])
+            found = set(wanted).intersection(filter(None, listed))
+            wanted = [deal_id for deal_id in wanted if deal_id not in found]
+        there = self._api.by_ids("leads", "leads", wanted, _living_id, filterable=self._filterable)
+        return found | set(filter(None, there))
 
     def update(self, deal_id: str, changes: DealChanges) -> bool:
         """Make `changes`; False when the deal is like that already.
@@ -116,6 +132,10 @@ class Deals:
             code="NotWritable",
             detail=f"{path}: {reason}"[:300],
         )
+
+
+def _living_id(item: Wild) -> str | None:
+    return None if _flag(item, "is_deleted") else item["id"].id()
 
 
 def _price(lead: Wild, amount: Decimal) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""Salesbots, started on a deal. Must not know what they say.
+
+Source: Kommo developers' docs, page «Salesbot» (v4); amoCRM developers' docs, page «Salesbot» (v2).
+"""
+
+from __future__ import annotations
+
+from connector.crm.amocrm.api import AmoApi
+from connector.errors import CrmError
+
+#: The older method's number for «a deal».
+LEAD = 2
+
+
+def start_bot(api: AmoApi, bot_id: str, deal_id: str) -> bool:
+    """Start that Salesbot on the deal; False when the account has no such bot.
+
+    amoCRM gives no trace of a bot that was started, so this is never repeated by itself: a second start would
+    write to the client twice. Accounts without the newer method are asked by the older one.
+    """
+    try:
+        api.start(f"/api/v4/bots/{int(bot_id)}/run", {"entity_id": int(deal_id), "entity_type": "leads"})
+        return True
+    except CrmError as error:
+        if error.kind != "not_found" and error.status != 405:
+            raise
+    task = {"bot_id": int(bot_id), "entity_id": int(deal_id), "entity_type": LEAD}
+    try:
+        api.start("/api/v2/salesbot/run", [task])
+    except CrmError as error:
+        if error.kind != "not_found":
+            raise
+        return False
+    return True
