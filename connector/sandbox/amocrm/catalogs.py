@@ -5,11 +5,13 @@ Source: reference 4.14.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from connector.sandbox.amocrm import filters
+from connector.sandbox.amocrm.invoices import define_fields, pay_address
 from connector.sandbox.amocrm.lists import page_reply
 from connector.sandbox.amocrm.products import Catalog, Element
 from connector.sandbox.amocrm.request import BOOL, INT, LIST, STRING, Batch, Call, Kind, check_types
@@ -98,6 +100,8 @@ def add_catalogs(world: World, call: Call) -> Reply:
                 now,
             )
             world.shelf.catalogs[made.id] = made
+            if made.type == "invoices":
+                define_fields(world, made.id)
             models.append({**_catalog(world, made), "request_id": name})
     return hal({"_links": world.link(PATH), "_embedded": {"catalogs": models}})
 
@@ -112,8 +116,9 @@ def patch_catalog(world: World, call: Call, catalog_id: int) -> Reply:
         return hal(_catalog(world, row))
 
 
-def element_model(world: World, row: Element) -> dict[str, Any]:
+def element_model(world: World, row: Element, with_: Collection[str] = ()) -> dict[str, Any]:
     entity = f"catalogs/{row.catalog_id}"
+    address = pay_address(world, row) if "invoice_link" in with_ else None
     return {
         "id": row.id,
         "name": row.name,
@@ -125,6 +130,7 @@ def element_model(world: World, row: Element) -> dict[str, Any]:
         "custom_fields_values": world.codec.read(entity, row),
         "catalog_id": row.catalog_id,
         "account_id": world.account_id,
+        **({"invoice_link": address} if address is not None else {}),
         "_links": world.link(f"{PATH}/{row.catalog_id}/elements/{row.id}"),
     }
 
@@ -137,7 +143,7 @@ def elements(world: World, call: Call, catalog_id: int) -> Reply:
     rows = filters.apply(rows, call.filter, {"id": filters.number(lambda e: e.id)})
     texts = partial(query_matches, call.text("query"))
     rows = sorted((e for e in rows if texts((e.name, *map(str, e.fields.values())))), key=lambda e: e.id)
-    return page_reply(call, world.base_url, "elements", rows, lambda e: element_model(world, e))
+    return page_reply(call, world.base_url, "elements", rows, lambda e: element_model(world, e, call.with_))
 
 
 def _known_element(world: World, catalog_id: int, element_id: object) -> Element | None:
@@ -148,7 +154,7 @@ def _known_element(world: World, catalog_id: int, element_id: object) -> Element
 def element(world: World, call: Call, catalog_id: int, element_id: int) -> Reply:
     _known(world, catalog_id)
     found = _known_element(world, catalog_id, element_id)
-    return no_content() if found is None else hal(element_model(world, found))
+    return no_content() if found is None else hal(element_model(world, found, call.with_))
 
 
 def _check_element(world: World, catalog_id: int, item: dict[str, Any], *, is_new: bool) -> list[Violation]:

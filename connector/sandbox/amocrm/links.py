@@ -10,7 +10,7 @@ from typing import Any
 
 from connector.sandbox.amocrm.lists import page_reply, whole_reply
 from connector.sandbox.amocrm.people import contacts_of, leads_of
-from connector.sandbox.amocrm.products import decimal, linked_elements, metadata, product_of
+from connector.sandbox.amocrm.products import PRODUCTS_ID, decimal, linked_elements, metadata, product_of
 from connector.sandbox.amocrm.request import INT, OBJECT, STRING, Batch, Call, check_types, integers, strings
 from connector.sandbox.amocrm.wire import Reply, Violation, blank, hal, no_content, not_a_choice, not_found
 from connector.sandbox.amocrm.world import ENTITIES, Route, World, query_matches
@@ -156,6 +156,7 @@ def _unlink(world: World, call: Call, collection: str, owner: int, item: dict[st
     pair = _pair(collection, owner, item)
     if "catalog_elements" in pair:
         deal = world.portal.deals[pair["leads"]]
+        world.shelf.links.get(deal.id, {}).pop(pair["catalog_elements"], None)
         rows = [row for row in deal.rows if world.shelf.element_of(row).id != pair["catalog_elements"]]
         world.portal.update_deal(deal.id, {"rows": rows}, by=call.user_id)
     elif "leads" not in pair:
@@ -174,6 +175,9 @@ def _put_row(world: World, call: Call, lead_id: int, element_id: int, data: dict
     deal: Deal = world.portal.deals[lead_id]
     element = world.shelf.elements[element_id]
     quantity = decimal(data.get("quantity", 1))
+    if element.catalog_id != PRODUCTS_ID:
+        world.shelf.links.setdefault(deal.id, {})[element_id] = quantity
+        return
     product = product_of(element)
     rows = [row for row in deal.rows if world.shelf.element_of(row).id != element_id]
     row_id = world.portal.new_id("row", 1_000_000)

@@ -63,6 +63,8 @@ class Shelf:
         self.catalogs = {PRODUCTS_ID: Catalog(PRODUCTS_ID, "Товары", "products", 20, 0, now, now)}
         self.elements: dict[int, Element] = {}
         self._by_product: dict[Product, Element] = {}
+        #: Elements of other lists by the deal that they are linked with, and their quantities.
+        self.links: dict[int, dict[int, Decimal]] = {}
         for name, type_, code in (
             ("Артикул", "text", "SKU"),
             ("Описание", "textarea", "DESCRIPTION"),
@@ -167,11 +169,12 @@ def lead_elements(world: World, deal: Deal) -> list[dict[str, Any]]:
 
 
 def linked_elements(world: World, deal: Deal) -> list[tuple[Element, Decimal]]:
-    """The elements of a deal's rows with their quantities, in the order of the rows."""
+    """The elements of a deal's rows with their quantities, in the order of the rows; then other lists'."""
     sums: dict[int, Decimal] = {}
     for row in deal.rows:
         element = world.shelf.element_of(row)
         sums[element.id] = sums.get(element.id, Decimal(0)) + row.quantity
+    sums.update(world.shelf.links.get(deal.id, {}))
     return [(world.shelf.elements[i], quantity) for i, quantity in sums.items()]
 
 
