@@ -6,6 +6,7 @@ from connector.sandbox.bitrix24 import batch
 from connector.sandbox.bitrix24.call import Method
 from connector.sandbox.bitrix24.methods import (
     activities,
+    activity_bindings,
     app,
     chat,
     classic,
@@ -24,6 +25,7 @@ from connector.sandbox.bitrix24.methods import (
 _TABLES = (
     batch.TABLE,
     activities.TABLE,
+    activity_bindings.TABLE,
     app.TABLE,
     chat.TABLE,
     classic.TABLE,

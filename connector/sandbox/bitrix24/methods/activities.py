@@ -11,6 +11,7 @@ from connector.sandbox.bitrix24 import files
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
 from connector.sandbox.bitrix24.events import Notice
 from connector.sandbox.bitrix24.filters import Column, Columns
+from connector.sandbox.bitrix24.methods.activity_bindings import bindings_of, wanted_bindings
 from connector.sandbox.bitrix24.methods.items import ENTITIES
 from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import (
@@ -198,7 +199,13 @@ def activity_list(call: Call) -> Page:
         kind = "integer" if name in _INTEGERS else "datetime" if name in _TIMES else "string"
         return Column(kind, lambda row: _cell(call, row, name))
 
-    return page_of(call, rows, Columns(find, strict=False, zone=call.site.zone), present, ascending_by="ID")
+    wanted = wanted_bindings(call.params.get("filter"))
+    if wanted is not None:
+        rows = [row for row in rows if not wanted.isdisjoint(bindings_of(row))]
+    columns = Columns(
+        lambda name: None if name == "BINDINGS" else find(name), strict=False, zone=call.site.zone
+    )
+    return page_of(call, rows, columns, present, ascending_by="ID")
 
 
 @TABLE.add("crm.activity.update", scope="crm")
