@@ -135,11 +135,12 @@ class Leads:
         )
 
     def _make_deal(self, lead: Wild, lead_id: str, responsible_id: str | None, stage_id: str | None) -> str:
+        place = self._place(stage_id)
         contact_id, company_id = self._contact_of(lead, lead_id), self._company_of(lead, lead_id)
         fields: dict[str, object] = {
             name: found.value for name in _INHERITED if (found := lead.get(name)) is not None
         }
-        fields |= self._place(stage_id)
+        fields |= place
         fields["leadId"] = int(lead_id)
         fields["assignedById"] = int(responsible_id or lead["assignedById"].id())
         if contact_id is not None:

@@ -12,8 +12,9 @@ from typing import Final
 
 from connector.crm.base import Subscription
 from connector.crm.bitrix24 import automation
-from connector.crm.bitrix24.api import CONNECTOR, B24Api, Batch, Params
+from connector.crm.bitrix24.api import BATCH, CONNECTOR, B24Api, Params
 from connector.crm.bitrix24.events import OfflineQueue
+from connector.crm.wild import Wild
 from connector.errors import CrmError
 
 #: Events of an outgoing webhook that are of use, with their names in the portal's list.
@@ -54,11 +55,12 @@ _ENOUGH = {"user": {"user", "user_brief", "user_basic"}}
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """A handler that the portal knows of."""
+    """A handler that the portal knows of. `source`: that of an offline one; None where it is not told."""
 
     event: str
     handler: str
     is_offline: bool
+    source: str | None
 
 
 def manual_steps(destination: str, scopes: Iterable[str]) -> tuple[str, ...]:
@@ -102,47 +104,62 @@ def subscribe(api: B24Api, queue: OfflineQueue, destination: str) -> Subscriptio
     if not api.is_application:
         return Subscription(destination, created=False, manual_steps=manual_steps(destination, scopes))
     bound = _bound(api)
-    online = {one.event for one in bound if not one.is_offline and one.handler == destination}
+    missing = [event for event in APP_EVENTS if event not in _online(bound, destination)]
     stale = [
         one for one in bound if not one.is_offline and one.event in APP_EVENTS and one.handler != destination
     ]
-    missing = [event for event in APP_EVENTS if event not in online]
-    commands: dict[str, tuple[str, Params]] = {
-        f"bind{event}": ("event.bind", {"event": event, "handler": destination}) for event in missing
-    }
     # New handlers first: between the two no event may fall through.
-    commands |= {
-        f"unbind{place}": ("event.unbind", {"event": one.event, "handler": one.handler})
-        for place, one in enumerate(stale)
-    }
-    _carry_out(api, commands)
+    _carry_out(api, [("event.bind", {"event": event, "handler": destination}) for event in missing])
+    if missing and _is_admin(api):
+        bound = _bound(api)
+        left = [event for event in APP_EVENTS if event not in _online(bound, destination)]
+        if left:
+            raise CrmError(
+                "rejected",
+                account=api.account,
+                call="event.bind",
+                code="NOT_BOUND",
+                detail=f"портал не подписал нас на события: {', '.join(left)}",
+            )
+    _carry_out(api, [("event.unbind", {"event": one.event, "handler": one.handler}) for one in stale])
     steps = [
         *missing_extras(scopes),
-        *_open_queue(api, queue, {one.event for one in bound if one.is_offline}),
+        *_open_queue(api, queue, bound),
         *_put_robot_in(api, destination, scopes),
     ]
     return Subscription(destination, created=bool(missing), manual_steps=tuple(steps))
 
 
 def is_subscribed(api: B24Api, destination: str) -> bool | None:
-    """Whether all our events go to `destination`; None for a webhook, which may not ask."""
+    """Whether all our events go to `destination`; None for a webhook, which may not ask, and for a token of
+    no administrator, who is not shown all."""
     if not api.is_application:
         return None
-    online = {one.event for one in _bound(api) if not one.is_offline and one.handler == destination}
-    return online.issuperset(APP_EVENTS)
+    is_bound = _online(_bound(api), destination).issuperset(APP_EVENTS)
+    return is_bound or (False if _is_admin(api) else None)
 
 
-def _open_queue(api: B24Api, queue: OfflineQueue, offline: set[str]) -> tuple[str, ...]:
+def _is_admin(api: B24Api) -> bool:
+    return api.call("profile", {}, lambda me: (admin := me.get("ADMIN")) is not None and admin.flag())
+
+
+def _online(bound: Iterable[_Bound], destination: str) -> set[str]:
+    return {one.event for one in bound if not one.is_offline and one.handler == destination}
+
+
+def _open_queue(api: B24Api, queue: OfflineQueue, bound: Iterable[_Bound]) -> tuple[str, ...]:
     """Bind the offline queue where the portal has one; a sentence for a person where it has not."""
     try:
-        source = {"auth_connector": CONNECTOR} if queue.has_sources else {}
+        source = CONNECTOR if queue.has_sources else ""
+        offline = {one.event for one in bound if one.is_offline and one.source in (source, None)}
+        named: Params = {"auth_connector": source} if source else {}
         _carry_out(
             api,
-            {
-                f"queue{event}": ("event.bind", {"event": event, "event_type": "offline", **source})
+            [
+                ("event.bind", {"event": event, "event_type": "offline", **named})
                 for event in APP_EVENTS
                 if event not in offline
-            },
+            ],
         )
     except CrmError as error:
         if error.kind != "config":
@@ -167,23 +184,22 @@ def _put_robot_in(api: B24Api, destination: str, scopes: Iterable[str]) -> tuple
     return ()
 
 
-def _carry_out(api: B24Api, commands: dict[str, tuple[str, Params]]) -> None:
-    """All commands in as few requests as can be; «bound already» is what we want, any other refusal is
-    raised."""
-    keys = list(commands)
-    for begin in range(0, len(keys), 50):
-        some = {key: commands[key] for key in keys[begin : begin + 50]}
-        answers = api.batch(some)
-        for key in some:
-            _check(answers, key)
+def _carry_out(api: B24Api, commands: list[tuple[str, Params]]) -> None:
+    """All commands, 50 in a request. What is bound already is refused with a text in the portal's language,
+    so that refusal is passed over: whether all is bound is read afterwards."""
+    for begin in range(0, len(commands), BATCH):
+        some = {f"command{place}": command for place, command in enumerate(commands[begin : begin + BATCH])}
+        _carry_out_some(api, some)
 
 
-def _check(answers: Batch, key: str) -> None:
-    try:
-        answers.read(key, lambda answer: answer)
-    except CrmError as error:
-        if "already" not in error.detail.lower():
-            raise
+def _carry_out_some(api: B24Api, commands: dict[str, tuple[str, Params]]) -> None:
+    answers = api.batch(commands)
+    for key in commands:
+        try:
+            answers.read(key, lambda answer: answer)
+        except CrmError as error:
+            if error.code != "ERROR_CORE":
+                raise
 
 
 def _bound(api: B24Api) -> list[_Bound]:
@@ -195,7 +211,17 @@ def _bound(api: B24Api) -> list[_Bound]:
                 row.text_at("event").upper(),
                 row.text_at("handler"),
                 row.text_at("offline") == "1",
+                _source_of(row),
             )
             for row in rows.each()
         ],
     )
+
+
+def _source_of(row: Wild) -> str | None:
+    """How the portal names the source of an offline handler is not documented: two spellings are known."""
+    for name in ("connector_id", "auth_connector"):
+        found = row.get(name)
+        if found is not None:
+            return found.text()
+    return None
