@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -191,6 +191,22 @@ def test_a_broken_upload_goes_on_or_begins_anew(office: Office, after_commit: bo
     assert content_of(office, stored.uuid) == file.content
 
 
-def test_a_bot_is_started_on_a_deal_and_an_unknown_one_is_not(office: Office, since: datetime) -> None:
+def test_a_bot_is_started_on_a_deal_and_an_unknown_one_is_not(office: Office) -> None:
     deal = fresh_deal(office)
-    assert office.client.start_automation("987654321", str(deal.id)) is False
+    bots = office.sandbox.amocrm.bots
+    assert office.client.start_automation("566", str(deal.id)) is True
+    assert [(run.bot_id, run.entity_type, run.entity_id) for run in bots.runs] == [(566, "leads", deal.id)]
+    for unknown in ("987654321", "Приветствие"):
+        assert office.client.start_automation(unknown, str(deal.id)) is False
+    with pytest.raises(CrmError):
+        office.client.start_automation("566", "987654321")
+    assert len(bots.runs) == 1
+
+
+def test_a_bot_is_never_started_twice_by_itself(office: Office) -> None:
+    deal = fresh_deal(office)
+    office.sandbox.faults.fail_next(1, 502, path_part="/run", after_commit=True)
+    with pytest.raises(CrmError) as caught:
+        office.client.start_automation("565", str(deal.id))
+    assert caught.value.kind == "retry"
+    assert [run.entity_id for run in office.sandbox.amocrm.bots.runs].count(deal.id) == 1

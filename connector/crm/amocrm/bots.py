@@ -18,6 +18,8 @@ def start_bot(api: AmoApi, bot_id: str, deal_id: str) -> bool:
     amoCRM gives no trace of a bot that was started, so this is never repeated by itself: a second start would
     write to the client twice. Accounts without the newer method are asked by the older one.
     """
+    if not bot_id.isdecimal():
+        return False
     try:
         api.start(f"/api/v4/bots/{int(bot_id)}/run", {"entity_id": int(deal_id), "entity_type": "leads"})
         return True
@@ -28,7 +30,7 @@ def start_bot(api: AmoApi, bot_id: str, deal_id: str) -> bool:
     try:
         api.start("/api/v2/salesbot/run", [task])
     except CrmError as error:
-        if error.kind != "not_found":
+        if error.kind != "not_found" and not error.detail.startswith("bot_id"):
             raise
         return False
     return True
