@@ -13,6 +13,7 @@ from typing import Any
 
 from connector.sandbox.amocrm import filters
 from connector.sandbox.amocrm.event_facts import Fact, facts
+from connector.sandbox.amocrm.event_types import TYPES
 from connector.sandbox.amocrm.lists import page_reply
 from connector.sandbox.amocrm.people import full_name
 from connector.sandbox.amocrm.request import Call, integers, strings
@@ -265,33 +266,3 @@ def _name(world: World, fact: Fact) -> str:
     if row is None:
         return ""
     return str(row.name) if fact.entity_type == "lead" else full_name(row)
-
-
-TYPES = (
-    ("lead_added", "Новая сделка"),
-    ("lead_deleted", "Сделка удалена"),
-    ("lead_status_changed", "Изменение этапа продажи"),
-    ("contact_added", "Новый контакт"),
-    ("company_added", "Новая компания"),
-    ("task_added", "Новая задача"),
-    ("task_completed", "Завершение задачи"),
-    ("task_text_changed", "Изменение текста задачи"),
-    ("task_deadline_changed", "Изменение даты исполнения задачи"),
-    ("task_type_changed", "Изменение типа задачи"),
-    ("task_result_added", "Результат по задаче"),
-    ("entity_responsible_changed", "Ответственный изменен"),
-    ("entity_tag_added", "Теги добавлены"),
-    ("entity_tag_deleted", "Теги убраны"),
-    ("entity_linked", "Прикрепление"),
-    ("entity_unlinked", "Открепление"),
-    ("sale_field_changed", "Изменение поля «Бюджет»"),
-    ("name_field_changed", "Изменение поля «Название»"),
-    ("custom_field_value_changed", "Изменение поля"),
-    ("common_note_added", "Новое примечание"),
-    ("attachment_note_added", "Добавлен новый файл"),
-    ("service_note_added", "Новое системное примечание"),
-    ("incoming_call", "Входящий звонок"),
-    ("outgoing_call", "Исходящий звонок"),
-    ("incoming_sms", "Входящее SMS"),
-    ("outgoing_sms", "Исходящее SMS"),
-)
