@@ -50,44 +50,16 @@ def test_a_deal_that_is_so_already_is_not_written(office: Office) -> None:
     assert office.portal.revision == before
 
 
-def test_a_deal_moves_within_its_pipeline_and_into_another(office: Office) -> None:
+def test_a_reason_is_written_with_the_lost_stage_and_needs_it(office: Office) -> None:
     deal = fresh_deal(office)
-    stages = [s.code for s in office.portal.pipelines[deal.pipeline_id].stages if s.kind == "open"]
-    assert update(office, deal.id, stage_id=stages[-1])
-    assert office.portal.deals[deal.id].stage == stages[-1]
-    other = next(p for p in office.portal.pipelines.values() if p.id != deal.pipeline_id)
-    assert update(office, deal.id, pipeline_id=str(other.id))
-    moved = office.portal.deals[deal.id]
-    stages = sorted(other.stages, key=lambda s: s.sort)
-    first = next(s.code for s in stages if s.kind == "open" and s.name != "Неразобранное")
-    assert (moved.pipeline_id, moved.stage) == (other.id, first)
-    assert not update(office, deal.id, pipeline_id=str(other.id))
-
-
-def test_a_deal_is_lost_with_its_reason_and_a_reason_needs_a_lost_deal(office: Office) -> None:
-    deal = fresh_deal(office)
-    reason = str(next(iter(office.portal.loss_reasons)))
+    reasons = [str(reason) for reason in office.portal.loss_reasons]
     with pytest.raises(CrmError, match=r"loss_reason_id: .*143") as caught:
-        update(office, deal.id, loss_reason_id=reason)
+        update(office, deal.id, loss_reason_id=reasons[0])
     assert caught.value.kind == "rejected"
-    assert update(office, deal.id, stage_id="143", loss_reason_id=reason)
+    assert update(office, deal.id, stage_id="143", loss_reason_id=reasons[0])
+    assert update(office, deal.id, loss_reason_id=reasons[1])
     lost = office.portal.deals[deal.id]
-    assert (lost.stage, str(lost.loss_reason_id)) == ("143", reason)
-    assert not update(office, deal.id, stage_id="143", loss_reason_id=reason)
-
-
-def test_a_deal_gets_another_responsible_user(office: Office) -> None:
-    deal = fresh_deal(office)
-    assert update(office, deal.id, responsible_id=office.user_id)
-    assert office.portal.deals[deal.id].responsible_id == int(office.user_id)
-
-
-def test_a_deal_that_is_gone_is_not_found(office: Office) -> None:
-    deal = fresh_deal(office)
-    office.portal.delete_deal(deal.id, by=2)
-    with pytest.raises(CrmError) as caught:
-        update(office, deal.id, name="Поздно")
-    assert caught.value.kind == "not_found"
+    assert (lost.stage, str(lost.loss_reason_id)) == ("143", reasons[1])
 
 
 #: amoCRM's type, more of the definition, what people see, the same said otherwise, what cannot be.
@@ -196,7 +168,3 @@ def test_the_catalogue_is_read_with_prices_units_and_vat(office: Office) -> None
         assert products[name].currency == office.portal.currency
         assert products[name].price is not None
         assert products[name].sku
-
-
-def test_users_tell_their_group(office: Office) -> None:
-    assert {user.team for user in office.client.users()} <= {"Отдел продаж", ""}

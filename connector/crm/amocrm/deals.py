@@ -62,11 +62,13 @@ class Deals:
             raise CrmError("not_found", account=self._api.account, call=call, detail="no such deal")
         body: dict[str, Any] = {}
         if changes.name is not None and changes.name != lead.text_at("name"):
+            if not changes.name.strip():
+                raise self._refused("name", "a deal needs one")
             body["name"] = changes.name
         if changes.amount is not None:
             body |= _price(lead, changes.amount)
         if changes.responsible_id is not None and changes.responsible_id != lead.id_at("responsible_user_id"):
-            body["responsible_user_id"] = int(changes.responsible_id)
+            body["responsible_user_id"] = self._number("responsible_id", changes.responsible_id)
         body |= self._place(lead, changes)
         body |= _tags(lead, changes)
         fields = self._fields(lead, changes.fields)
@@ -89,18 +91,20 @@ class Deals:
         stage_id = changes.stage_id or (here[1] if pipeline_id == here[0] else self._first_stage(pipeline_id))
         reason = changes.loss_reason_id
         if reason is not None and stage_id != LOST:
-            raise self._refused("loss_reason_id", "a loss reason goes with the lost stage (143) alone")
+            raise self._refused("loss_reason_id", f"{reason} goes with the lost stage (143) alone")
         body: dict[str, Any] = {}
         new_reason = reason is not None and reason != lead.id_at("loss_reason_id")
         if (pipeline_id, stage_id) != here or new_reason:
-            body = {"pipeline_id": int(pipeline_id), "status_id": int(stage_id)}
+            body["pipeline_id"] = self._number("pipeline_id", pipeline_id)
+            body["status_id"] = self._number("stage_id", stage_id)
         if reason is not None and body:
-            body["loss_reason_id"] = int(reason)
+            body["loss_reason_id"] = self._number("loss_reason_id", reason)
         return body
 
     def _first_stage(self, pipeline_id: str) -> str:
         """Where a deal enters another pipeline when nobody says: its first stage after «Неразобранное»."""
-        stages = self._api.one(f"leads/pipelines/{pipeline_id}", _open_stages)
+        number = self._number("pipeline_id", pipeline_id)
+        stages = self._api.one(f"leads/pipelines/{number}", _open_stages)
         if not stages:
             raise self._refused("pipeline_id", f"there is no pipeline {pipeline_id} with an open stage")
         return stages[0][1]
@@ -122,6 +126,11 @@ class Deals:
             if not same(definition, current.get(definition.id, ()), values, self._zone):
                 found.append((definition, values))
         return found
+
+    def _number(self, path: str, text: str) -> int:
+        if not text.isdecimal():
+            raise self._refused(path, f"{text[:40]} is no id of amoCRM's")
+        return int(text)
 
     def _refused(self, path: str, reason: str) -> CrmError:
         """Refused here, before amoCRM is asked: nothing was changed."""
