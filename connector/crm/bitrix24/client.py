@@ -40,6 +40,7 @@ from connector.crm.tokens import TokenSource
 from connector.domain import (
     AccountInfo,
     Activity,
+    CrmEvent,
     CrmFile,
     CrmInvoice,
     CrmTask,
@@ -161,6 +162,10 @@ class Bitrix24Client:
 
     def deletions(self, *, since: datetime) -> Iterator[Deletion]:
         """Nothing: the portal has no list of what was deleted or merged. `existing` tells what is gone."""
+        return iter(())
+
+    def told_since(self, since: datetime) -> Iterator[CrmEvent]:
+        """Nothing: of the past the portal keeps moves alone, and those are `stage_changes`."""
         return iter(())
 
     def existing(self, deal_ids: Sequence[str]) -> set[str]:
