@@ -44,87 +44,6 @@ class Subscription:
     manual_steps: tuple[str, ...] = ()
 
 
-class CrmClient(Protocol):
-    """One account's CRM.
-
-    Every method raises `CrmError`; a used-up rate limit raises `RetryLater`. Methods that create take
-    `may_exist`: True when an earlier attempt may have got through, so the client looks for its own trace
-    first and returns that one's id instead of making a second. `since` bounds that search: older things
-    with the same text belong to earlier work.
-    """
-
-    account: str
-
-    def account_info(self) -> AccountInfo: ...
-
-    def pipelines(self) -> list[Pipeline]: ...
-
-    def users(self) -> list[User]: ...
-
-    def loss_reasons(self) -> list[LossReason]: ...
-
-    def deal(self, deal_id: str) -> Deal | None:
-        """The deal as it is now; None when the CRM has no such deal (any more)."""
-
-    def card(self, deal: Deal) -> DealCard:
-        """The deal with its contacts, company, requisites and product rows."""
-
-    def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
-        """All deals, or those changed at or after `updated_since`; a page at a time."""
-
-    def stage_changes(
-        self, *, deal_id: str | None = None, since: datetime | None = None
-    ) -> Iterator[StageChange]:
-        """The CRM's own history of moves, of one deal or of all, at or after `since`, oldest first."""
-
-    def deals_of(self, *, contact_id: str | None = None, company_id: str | None = None) -> list[str]:
-        """Ids of the deals linked with a contact or a company."""
-
-    def add_note(
-        self,
-        deal_id: str,
-        text: str,
-        *,
-        files: Sequence[CrmFile] = (),
-        may_exist: bool = False,
-        since: datetime,
-    ) -> str:
-        """Put a note with files into the deal's timeline; its id."""
-
-    def add_task(
-        self,
-        deal_id: str,
-        text: str,
-        *,
-        responsible_id: str | None,
-        due_at: datetime,
-        may_exist: bool = False,
-        since: datetime,
-    ) -> str:
-        """Give a person a task bound to the deal; its id."""
-
-    def complete_task(self, task_id: str, result: str) -> None:
-        """Close a task that we gave; a task that is gone or closed already is no error."""
-
-    def post_report(
-        self,
-        title: str,
-        text: str,
-        *,
-        to_user_id: str,
-        files: Sequence[CrmFile] = (),
-        may_exist: bool = False,
-        since: datetime,
-    ) -> str:
-        """Put a report where that person sees it by himself; an id of what was made.
-
-        Bitrix24: notification and message. amoCRM: note on the service deal and a task for the person.
-        """
-
-    def subscribe(self, destination: str) -> Subscription:
-        """Make the CRM call `destination` when deals, contacts and companies change."""
-
-
 @dataclass(frozen=True, slots=True)
 class EventBatch:
     """Events that the CRM kept for us; `id` is what `confirm_events` gives back."""
@@ -214,6 +133,87 @@ class Extras(Protocol):
 
     def is_subscribed(self, destination: str) -> bool | None:
         """Whether the CRM still calls `destination`; None where it cannot be asked."""
+
+
+class CrmClient(Past, ChangeLog, Directory, DealWriter, IncomingLeads, EventQueue, Extras, Protocol):
+    """One account's CRM, with all that the capabilities above promise.
+
+    Every method raises `CrmError`; a used-up rate limit raises `RetryLater`. Methods that create take
+    `may_exist`: True when an earlier attempt may have got through, so the client looks for its own trace
+    first and returns that one's id instead of making a second. `since` bounds that search: older things
+    with the same text belong to earlier work.
+    """
+
+    account: str
+
+    def account_info(self) -> AccountInfo: ...
+
+    def pipelines(self) -> list[Pipeline]: ...
+
+    def users(self) -> list[User]: ...
+
+    def loss_reasons(self) -> list[LossReason]: ...
+
+    def deal(self, deal_id: str) -> Deal | None:
+        """The deal as it is now; None when the CRM has no such deal (any more)."""
+
+    def card(self, deal: Deal) -> DealCard:
+        """The deal with its contacts, company, requisites and product rows."""
+
+    def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
+        """All deals, or those changed at or after `updated_since`; a page at a time."""
+
+    def stage_changes(
+        self, *, deal_id: str | None = None, since: datetime | None = None
+    ) -> Iterator[StageChange]:
+        """The CRM's own history of moves, of one deal or of all, at or after `since`, oldest first."""
+
+    def deals_of(self, *, contact_id: str | None = None, company_id: str | None = None) -> list[str]:
+        """Ids of the deals linked with a contact or a company."""
+
+    def add_note(
+        self,
+        deal_id: str,
+        text: str,
+        *,
+        files: Sequence[CrmFile] = (),
+        may_exist: bool = False,
+        since: datetime,
+    ) -> str:
+        """Put a note with files into the deal's timeline; its id."""
+
+    def add_task(
+        self,
+        deal_id: str,
+        text: str,
+        *,
+        responsible_id: str | None,
+        due_at: datetime,
+        may_exist: bool = False,
+        since: datetime,
+    ) -> str:
+        """Give a person a task bound to the deal; its id."""
+
+    def complete_task(self, task_id: str, result: str) -> None:
+        """Close a task that we gave; a task that is gone or closed already is no error."""
+
+    def post_report(
+        self,
+        title: str,
+        text: str,
+        *,
+        to_user_id: str,
+        files: Sequence[CrmFile] = (),
+        may_exist: bool = False,
+        since: datetime,
+    ) -> str:
+        """Put a report where that person sees it by himself; an id of what was made.
+
+        Bitrix24: notification and message. amoCRM: note on the service deal and a task for the person.
+        """
+
+    def subscribe(self, destination: str) -> Subscription:
+        """Make the CRM call `destination` when deals, contacts and companies change."""
 
 
 class WebhookParser(Protocol):

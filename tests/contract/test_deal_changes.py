@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import cast
 
 import pytest
 
@@ -19,7 +18,7 @@ bitrix24_only = pytest.mark.parametrize("office", ["bitrix24"], indirect=True)
 
 @pytest.fixture
 def writer(office: Office) -> DealWriter:
-    return cast(DealWriter, office.client)
+    return office.client
 
 
 def stage_after(office: Office, deal: PortalDeal, kind: str = "open") -> str:
@@ -143,7 +142,7 @@ def test_a_field_of_any_type_is_written_as_people_say_it(
     truth = fresh_deal(office)
     # The settings of a portal are believed for an hour: a client that has just begun knows the field.
     client = office.again(office.limiter, PatientClock())
-    writer = cast(DealWriter, client)
+    writer = client
     assert writer.update_deal(str(truth.id), DealChanges(fields={name: written}))
     found = client.deal(str(truth.id))
     assert found is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import cast
 
 import pytest
 
@@ -18,7 +17,7 @@ bitrix24_only = pytest.mark.parametrize("office", ["bitrix24"], indirect=True)
 
 @pytest.fixture
 def leads(office: Office) -> IncomingLeads:
-    return cast(IncomingLeads, office.client)
+    return office.client
 
 
 def make_lead(office: Office, phone: str = "+79990001122", **more: object) -> str:

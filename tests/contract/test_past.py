@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -18,7 +18,7 @@ bitrix24_only = pytest.mark.parametrize("office", ["bitrix24"], indirect=True)
 
 @pytest.fixture
 def past(office: Office) -> Past:
-    return cast(Past, office.client)
+    return office.client
 
 
 def rest(office: Office, method: str, **params: Any) -> Any:
