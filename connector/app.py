@@ -32,6 +32,7 @@ from connector.playbook.load import load_playbook
 from connector.playbook.model import Playbook
 from connector.playbook.schedule import cron_of
 from connector.reconcile import Reconcile
+from connector.register import Register
 from connector.reporting import Reporting
 from connector.reports import REPORTS
 from connector.reports.render import check_templates
@@ -45,6 +46,7 @@ from connector.store.schedules import Schedule, sync
 from connector.store.wakeup import WakeUp
 from connector.web.admin import admin
 from connector.web.health import health
+from connector.web.register import register_pages
 from connector.web.webhooks import webhooks
 from connector.worker import Handler, Worker
 
@@ -175,6 +177,10 @@ class App:
         return Effects(self.db, self.queue, self.tools, self.clock, self.config.base_url, titles)
 
     @cached_property
+    def register(self) -> Register:
+        return Register(self.db, self.queue, lambda: self.kit, self.clock.now)
+
+    @cached_property
     def reconcile(self) -> Reconcile:
         return Reconcile(self.db, self.background_clients, self.intake, self.clock)
 
@@ -239,6 +245,10 @@ class App:
             admin(
                 self.db, self.status, self.effects, self.reporting, self.config.admin_password, self.clock.now
             )
+        )
+        names = {account.name for account in self.config.accounts}
+        flask.register_blueprint(
+            register_pages(self.register, names, self.config.admin_password, self.clock.now)
         )
         return flask
 

@@ -13,6 +13,7 @@ import click
 from connector import __version__
 from connector.commands.check import check, connect
 from connector.commands.demo import demo, sandbox
+from connector.commands.documents import documents
 from connector.commands.history import backfill, reconcile
 from connector.commands.look import dead_letters, status, why
 from connector.commands.report import report
@@ -46,6 +47,7 @@ for command in (
     status,
     why,
     report,
+    documents,
     dead_letters,
     backfill,
     reconcile,

@@ -16,7 +16,7 @@ POLICY = {"playbook", "documents", "figures", "reports", "moves"}
 ADAPTERS = {"crm", "store", "delivery"}
 USE_CASES = {
     *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
-    *("explain", "status"),
+    *("explain", "status", "register", "register_files"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 

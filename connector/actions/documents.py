@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -10,14 +11,16 @@ from connector.actions.base import Tools, search_from
 from connector.documents import context as contexts
 from connector.documents.context import Issued
 from connector.documents.freeze import freeze
+from connector.documents.render import ENGINE
 from connector.domain import CrmFile, DealCard
-from connector.store import archive, outbox
+from connector.store import archive, kit_versions, numbers, outbox
 from connector.store.archive import ArchivedDocument
 from connector.store.outbox import Effect
 
 
 def make_document(effect: Effect, tools: Tools) -> Mapping[str, Any]:
-    """Make a document, keep it, put its files into the deal. params: kind.
+    """Make a document, keep it, put its files into the deal. params: kind; replaces and reason for a
+    correction; renew, which makes it a correction of the deal's document of that kind, if there is one.
 
     The archive is asked first: a document that an earlier attempt made is not made, nor numbered, again.
     """
@@ -27,12 +30,28 @@ def make_document(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         document = _make(effect, tools)
     note_id = tools.client.add_note(
         effect.deal_id or "",
-        f"{document.title} № {document.number} от {document.issued_on:%d.%m.%Y}",
+        _note(document),
         files=[CrmFile(file.name, file.content, file.mime_type) for file in document.files],
         may_exist=effect.may_exist,
         since=search_from(effect),
     )
     return {"document_id": document.id, "number": document.number, "note_id": note_id}
+
+
+def _note(document: ArchivedDocument) -> str:
+    text = f"{document.title} № {document.number} от {document.issued_on:%d.%m.%Y}"
+    if document.version > 1:
+        text += f", редакция {document.version}. Прежняя редакция аннулирована"
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """What a document bears: its place in the series, and which correction of it this is."""
+
+    issued_on: date
+    ordinal: int
+    version: int = 1
 
 
 def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
@@ -47,11 +66,18 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
     template = tools.kit.documents[kind]
     tools.render_pool.check(kind, context_of(card, tools, kind=kind, number=None))
     series = template.series(tools.kit.seller(pipeline_name).key)
-    issued_on, ordinal = _number(effect, tools, series)
-    number = template.number(ordinal, issued_on)
-    context = context_of(card, tools, kind=kind, number=number, issued_on=issued_on)
+    before = _before(effect, tools)
+    given = _number(effect, tools, series, before)
+    number = template.number(given.ordinal, given.issued_on)
+    context = context_of(
+        card, tools, kind=kind, number=number, issued_on=given.issued_on, version=given.version
+    )
     files = tools.render_pool.render(kind, context)
+    now = tools.clock.now()
+    kit_sha256 = tools.kit.version()
     with tools.db.begin() as conn:
+        if not kit_versions.is_kept(conn, effect.account, kit_sha256):
+            kit_versions.keep(conn, effect.account, kit_sha256, tools.kit.for_render(), now)
         archive.save(
             conn,
             account=effect.account,
@@ -60,15 +86,20 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
             kind=kind,
             title=template.title,
             series=series,
-            ordinal=ordinal,
+            ordinal=given.ordinal,
             number=number,
-            issued_on=issued_on,
+            issued_on=given.issued_on,
             total=context.get("итого", {}).get("сумма"),
             currency=card.deal.currency,
             template_sha256=tools.kit.fingerprint(kind),
             context=freeze(context),
             files=files,
-            now=tools.clock.now(),
+            now=now,
+            version=given.version,
+            replaces_id=before.id if before else None,
+            void_reason=str(effect.params.get("reason") or "заменён новой редакцией"),
+            kit_sha256=kit_sha256,
+            engine=ENGINE,
         )
     with tools.db.read() as conn:
         document = archive.find(conn, effect.account, effect.key)
@@ -76,19 +107,32 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
     return document
 
 
-def _number(effect: Effect, tools: Tools, series: str) -> tuple[date, int]:
-    """The day and the ordinal of this document: those of an earlier attempt, else today and the next one.
+def _before(effect: Effect, tools: Tools) -> ArchivedDocument | None:
+    """The document that this one corrects; None for a document of its own."""
+    with tools.db.read() as conn:
+        if effect.params.get("replaces") is not None:
+            return archive.by_id(conn, effect.account, int(effect.params["replaces"]))
+        if effect.params.get("renew"):
+            return archive.in_force(conn, effect.account, effect.deal_id or "", effect.params["kind"])
+    return None
+
+
+def _number(effect: Effect, tools: Tools, series: str, before: ArchivedDocument | None) -> _Number:
+    """What this document bears: what an earlier attempt took, else what the one before it bore, else today
+    and the next number.
 
     A number is its series' own: a deal that has another seller by now needs one of that seller's.
     """
+    if before is not None and before.series == series:
+        return _Number(before.issued_on, before.ordinal, before.version + 1)
     if effect.result.get("series") == series:
-        return date.fromisoformat(effect.result["issued_on"]), effect.result["ordinal"]
+        return _Number(date.fromisoformat(effect.result["issued_on"]), effect.result["ordinal"])
     today = tools.today
     with tools.db.begin() as conn:
-        ordinal = archive.reserve_number(conn, effect.account, series, today.year)
+        ordinal = numbers.reserve(conn, effect.account, series, today.year, effect.key, tools.clock.now())
         taken = {"series": series, "issued_on": today.isoformat(), "ordinal": ordinal}
         outbox.remember(conn, effect.id, taken)
-    return today, ordinal
+    return _Number(today, ordinal)
 
 
 def context_of(
@@ -98,6 +142,7 @@ def context_of(
     kind: str | None,
     number: str | None,
     issued_on: date | None = None,
+    version: int = 1,
     attachments: Sequence[Issued] = (),
 ) -> dict[str, Any]:
     """What a template of this account sees of a deal; without `issued_on`, today."""
@@ -111,6 +156,7 @@ def context_of(
         pipeline_name=pipeline_name,
         number=number,
         issued_on=issued_on or tools.today,
+        version=version,
         attachments=attachments,
     )
 

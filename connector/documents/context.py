@@ -49,11 +49,13 @@ def build(
     pipeline_name: str,
     number: str | None,
     issued_on: date,
+    version: int = 1,
     attachments: Sequence[Issued] = (),
 ) -> dict[str, Any]:
     """The context of one document (`kind`) or letter (None), of dicts, lists, texts, Decimals and dates.
 
-    number: as printed, None while it is not given yet. issued_on: in the account's own time zone.
+    number: as printed, None while it is not given yet. issued_on: in the account's own time zone. version:
+    from 2 on it is a correction.
     attachments: documents of the deal that exist. Never raises for the deal's data: what is wrong is named
     in `_ошибки` and holds the render that needs it. KeyError for an unknown kind.
     """
@@ -84,6 +86,7 @@ def build(
                 "номер": number,
                 "дата": issued_on,
                 "год": str(issued_on.year),
+                "редакция": version if version > 1 else None,
                 "действует_до": issued_on + timedelta(days=template.valid_days)
                 if template.valid_days
                 else None,

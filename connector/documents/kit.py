@@ -70,9 +70,14 @@ class DocumentTemplate:
             "{дата}", f"{issued_on:%d.%m.%Y}"
         )
 
-    def file_name(self, number: str | None, format_: str) -> str:
-        """What the file is called for people, without what file systems and mail do not bear."""
-        stem = f"{self.title} № {number}" if number else self.title
+    def file_name(self, said: Mapping[str, Any], format_: str) -> str:
+        """What the file is called for people, without what file systems and mail do not bear.
+
+        said: the context's section «документ».
+        """
+        stem = f"{self.title} № {said['номер']}" if said.get("номер") else self.title
+        if said.get("редакция"):
+            stem += f", редакция {said['редакция']}"
         return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "-", stem)[:120] + "." + format_
 
 
@@ -152,6 +157,13 @@ class Kit:
     def for_render(self) -> dict[str, bytes]:
         """What a render process needs: all but the files that letters carry."""
         return {name: content for name, content in self.files.items() if not _is_material(name)}
+
+    def version(self) -> str:
+        """SHA-256 of all that a render process is given."""
+        digest = hashlib.sha256()
+        for name, content in sorted(self.for_render().items()):
+            digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\0".encode())
+        return digest.hexdigest()
 
     def text(self, name: str) -> str:
         return self.files[name].decode("utf-8")

@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +32,8 @@ MIME_TYPES = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
 PANGO_COMMAND = "apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+#: What the bytes of a document depend on beside its template and its data.
+ENGINE = f"weasyprint {version('weasyprint')}, docxtpl {version('docxtpl')}"
 _START_S = 60.0
 #: How the system ends a process that used up its time on the processor.
 _LIMIT_SIGNALS = (-getattr(signal, "SIGXCPU", 24),)
@@ -89,9 +92,9 @@ class RenderPool:
             raise RenderError(kind, "нет такого вида документа")
         answer = self._ask(kind, context, only_check=False)
         self._raise_missing(kind, answer["missing"], context)
-        number = context.get("документ", {}).get("номер")
+        said = context.get("документ", {})
         return [
-            RenderedFile(format_, template.file_name(number, format_), MIME_TYPES[format_], unpack(content))
+            RenderedFile(format_, template.file_name(said, format_), MIME_TYPES[format_], unpack(content))
             for format_, content in answer["files"]
         ]
 

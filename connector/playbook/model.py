@@ -119,11 +119,15 @@ class Trigger(_Model):
 
 
 class DocumentAction(_Model):
-    """Make a document, number it, keep it and put it into the deal. `id` is what `attach` calls it by."""
+    """Make a document, number it, keep it and put it into the deal. `id` is what `attach` calls it by.
+
+    renew: it takes the place (and the number) of the deal's document of that kind, which is void then.
+    """
 
     name: ClassVar[str] = "document"
     kind: Slug = Field(alias="document")
     id: Slug = Field(default_factory=lambda data: data.get("kind", ""))
+    renew: Annotated[bool, BeforeValidator(fields.truth)] = False
 
 
 class SendAction(_Model):

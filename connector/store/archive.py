@@ -1,7 +1,7 @@
 """Issued documents, kept to the byte: what the client received, from which data, by which template.
 
-Numbers are counted here: a series of an account counts from 1 each year, and no number is given twice. Knows
-nothing of how documents are made.
+A document is never changed. One that was corrected is void and a later version stands in its place, with the
+same number where the seller is the same. Knows nothing of how documents are made.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, LargeBinary, RowMapping, func, insert, literal, select, update
 
-from connector.store.schema import document_files, documents, number_series
+from connector.store.schema import document_files, documents
 
 MIME_TYPES = {
     "pdf": "application/pdf",
@@ -76,20 +75,17 @@ class ArchivedDocument:
     template_sha256: str
     context: Mapping[str, Any]
     created_at: datetime
+    version: int
+    replaces_id: int | None
+    void_reason: str | None
+    voided_at: datetime | None
+    kit_sha256: str
+    engine: str
     files: tuple[ArchivedFile, ...]
 
-
-def reserve_number(conn: Connection, account: str, series: str, year: int) -> int:
-    """The next number of the series, from 1; given back to the series if the transaction is rolled back.
-
-    Call it when the document is sure to be issued, and keep the transaction short: others who want a number
-    of the same series wait for its end.
-    """
-    make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = make(number_series).values(account=account, series=series, year=year, last=1)
-    key = [number_series.c.account, number_series.c.series, number_series.c.year]
-    counted = statement.on_conflict_do_update(index_elements=key, set_={"last": number_series.c.last + 1})
-    return int(conn.execute(counted.returning(number_series.c.last)).scalar_one())
+    @property
+    def is_void(self) -> bool:
+        return self.voided_at is not None
 
 
 def save(
@@ -110,10 +106,16 @@ def save(
     context: Mapping[str, Any],
     files: Sequence[File],
     now: datetime,
+    version: int = 1,
+    replaces_id: int | None = None,
+    void_reason: str = "",
+    kit_sha256: str = "",
+    engine: str = "",
 ) -> int:
     """Keep a document; its id. One that was kept under the same `outbox_key` stays as it is.
 
-    context: made of what JSON has. Errors: IntegrityError for a number that another document bears.
+    context: made of what JSON has. replaces_id: the document that is void from now on, for `void_reason`.
+    Errors: IntegrityError for a number and version that another document bears.
     """
     document = {
         "account": account,
@@ -131,6 +133,10 @@ def save(
         "template_sha256": template_sha256,
         "context": context,
         "created_at": now,
+        "version": version,
+        "replaces_id": replaces_id,
+        "kit_sha256": kit_sha256,
+        "engine": engine,
     }
     same = select(documents.c.id).where(documents.c.account == account, documents.c.outbox_key == outbox_key)
     kept = conn.execute(same).scalar_one_or_none()
@@ -149,7 +155,38 @@ def save(
     ]
     if rows:
         conn.execute(insert(document_files), rows)
+    if replaces_id is not None:
+        void(conn, account, replaces_id, void_reason, now)
     return int(document_id)
+
+
+def void(conn: Connection, account: str, document_id: int, reason: str, now: datetime) -> bool:
+    """Mark a document void; False when there is none, or it is void already. Its bytes stay."""
+    statement = (
+        update(documents)
+        .where(documents.c.account == account, documents.c.id == document_id, documents.c.voided_at.is_(None))
+        .values(voided_at=now, void_reason=reason)
+    )
+    return conn.execute(statement).rowcount == 1
+
+
+def by_id(conn: Connection, account: str, document_id: int) -> ArchivedDocument | None:
+    """A document with its files; None when this account has none of that id."""
+    found = _documents(conn, documents.c.account == account, documents.c.id == document_id)
+    return found[0] if found else None
+
+
+def in_force(conn: Connection, account: str, deal_id: str, kind: str) -> ArchivedDocument | None:
+    """The deal's latest document of that kind that is not void; None when there is none."""
+    same = (documents.c.account == account, documents.c.deal_id == deal_id, documents.c.kind == kind)
+    found = _documents(conn, *same, documents.c.voided_at.is_(None))
+    return found[-1] if found else None
+
+
+def issued_between(conn: Connection, account: str, since: date, until: date) -> list[ArchivedDocument]:
+    """Documents dated in [since, until), without the content of their files: theirs is b""; oldest first."""
+    days = (documents.c.issued_on >= since, documents.c.issued_on < until)
+    return _documents(conn, documents.c.account == account, *days, with_content=False)
 
 
 def find(conn: Connection, account: str, outbox_key: str) -> ArchivedDocument | None:
@@ -169,32 +206,17 @@ def file(conn: Connection, account: str, document_id: int, format_: str) -> Arch
     return next((kept for document in found for kept in document.files if kept.format == format_), None)
 
 
-def last_number(conn: Connection, account: str, series: str, year: int) -> int:
-    """The number given last in the series, 0 when none was."""
-    query = select(number_series.c.last).where(
-        number_series.c.account == account, number_series.c.series == series, number_series.c.year == year
-    )
-    return conn.execute(query).scalar_one_or_none() or 0
-
-
-def gaps(conn: Connection, account: str, series: str, year: int) -> list[int]:
-    """Numbers that were given and that no document bears: of work under way, or of a failed one."""
-    query = select(documents.c.ordinal).where(
-        documents.c.account == account, documents.c.series == series, documents.c.year == year
-    )
-    used = set(conn.execute(query).scalars())
-    return [number for number in range(1, last_number(conn, account, series, year) + 1) if number not in used]
-
-
-def _documents(conn: Connection, *where: Any) -> list[ArchivedDocument]:
+def _documents(conn: Connection, *where: Any, with_content: bool = True) -> list[ArchivedDocument]:
     rows = conn.execute(select(documents).where(*where).order_by(documents.c.id)).mappings().all()
     if not rows:
         return []
-    ids = [row["id"] for row in rows]
+    content = document_files.c.content if with_content else literal(b"", LargeBinary).label("content")
+    columns = [*(column for column in document_files.c if column.name != "content"), content]
     # The Word file comes after the PDF, as in the kit.
     order = (document_files.c.document_id, func.length(document_files.c.format), document_files.c.format)
     kept: dict[int, list[ArchivedFile]] = {}
-    query = select(document_files).where(document_files.c.document_id.in_(ids)).order_by(*order)
+    of_these = document_files.c.document_id.in_(select(documents.c.id).where(*where))
+    query = select(*columns).where(of_these).order_by(*order)
     for row in conn.execute(query).mappings():
         file_ = ArchivedFile(row["format"], row["name"], row["sha256"], bytes(row["content"]))
         kept.setdefault(row["document_id"], []).append(file_)

@@ -385,9 +385,18 @@ documents = _table(
     Column("template_sha256", String(64), nullable=False),
     Column("context", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # A corrected document keeps its number and gets the next version; the one before is void.
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("replaces_id", RowId),
+    Column("void_reason", Text),
+    Column("voided_at", UtcDateTime),
+    # With what it was made: files of the kit (see `kit_versions`) and the typesetter.
+    Column("kit_sha256", String(64), nullable=False, server_default=""),
+    Column("engine", String(64), nullable=False, server_default=""),
     UniqueConstraint("account", "outbox_key"),
-    UniqueConstraint("account", "series", "year", "ordinal"),
+    UniqueConstraint("account", "series", "year", "ordinal", "version"),
     Index(None, "account", "deal_id"),
+    Index(None, "account", "issued_on"),
 )
 
 document_files = Table(
@@ -398,6 +407,38 @@ document_files = Table(
     Column("name", String(255), nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("content", LargeBinary, nullable=False),
+)
+
+#: Every number that was given, with the effect that it was given to: where a gap has its reason.
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("series", String(64), primary_key=True),
+    Column("year", Integer, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("outbox_key", String(200), nullable=False),
+    Column("given_at", UtcDateTime, nullable=False),
+    Index(None, "account", "given_at"),
+)
+
+#: What documents were made with: each file once, however many versions of the kit have it.
+kit_files = Table(
+    "kit_files",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+kit_versions = Table(
+    "kit_versions",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    # Name of a file in the kit -> its SHA-256.
+    Column("files", JSON, nullable=False),
+    Column("saved_at", UtcDateTime, nullable=False),
 )
 
 number_series = Table(

@@ -1,11 +1,7 @@
-"""The connector's own pages: how it is doing, the story of a deal, what it made.
-
-With `ADMIN_PASSWORD` set the pages ask for it; without it they open only on the machine itself.
-"""
+"""The connector's own pages: how it is doing, the story of a deal, what it made."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -21,8 +17,8 @@ from connector.status import Status
 from connector.store import archive, facts
 from connector.store.database import Database
 from connector.store.facts import AccountRow
-
-_LOOPBACK = ("127.0.0.1", "::1")
+from connector.web.files import file_response
+from connector.web.guard import guard, refuse_foreign_forms
 
 
 def admin(
@@ -38,23 +34,7 @@ def admin(
         "admin", __name__, template_folder="pages", static_folder="static", static_url_path="/static"
     )
 
-    @bp.before_request
-    def ask_for_password() -> Response | None:
-        if not password:
-            # A reverse proxy on this machine also calls from the loopback address: it is told by its header.
-            here = request.remote_addr in _LOOPBACK and "X-Forwarded-For" not in request.headers
-            return None if here else Response("Задайте ADMIN_PASSWORD, чтобы открыть страницы снаружи.", 403)
-        given = request.authorization.password if request.authorization else None
-        if given and hmac.compare_digest(given.encode(), password.encode()):
-            return None
-        return Response("Нужен пароль.", 401, {"WWW-Authenticate": 'Basic realm="Connector"'})
-
-    @bp.after_request
-    def harden(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = "default-src 'self'; style-src 'self' 'unsafe-inline'"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
+    guard(bp, password)
 
     @bp.get("/")
     def overview() -> str:
@@ -87,8 +67,7 @@ def admin(
 
     @bp.post("/effects/<int:effect_id>/repeat")
     def repeat(effect_id: int) -> Response:
-        if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-            abort(403)
+        refuse_foreign_forms()
         if not effects.repeat(effect_id):
             abort(409)
         deal_id = request.form.get("deal_id")
@@ -103,10 +82,7 @@ def admin(
             found = archive.file(conn, account, document_id, fmt)
         if found is None:
             abort(404)
-        disposition = "inline" if fmt == "pdf" else "attachment"
-        response = Response(found.content, mimetype=found.mime_type)
-        response.headers.set("Content-Disposition", disposition, filename=found.name)
-        return response
+        return file_response(found.content, found.mime_type, found.name, inline=fmt == "pdf")
 
     @bp.get("/reports/<account>/<name>")
     def report(account: str, name: str) -> str:

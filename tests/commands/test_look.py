@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +108,31 @@ def test_account_that_is_not_there_is_named_with_those_there_are(stand: Stand, e
         said = typed(*command, "--account", "nobody", env=env)
         assert said.code == 2
         assert "main" in said.err
+
+
+def test_register_is_listed_checked_and_corrected_from_the_command_line(
+    stand: Stand, env: dict[str, str], tmp_path: Path
+) -> None:
+    deal_id = stand.add_deal(email=f"register-{stand.crm}@example.ru")
+    stand.move(deal_id, "Счёт выставлен")
+    stand.wait_for(lambda: stand.file_names(deal_id), "the invoice")
+    stand.settle()
+    listed = typed("documents", "list", env=env)
+    assert listed.code == 0
+    line = next(line for line in listed.out.splitlines() if f"сделка {deal_id} " in line)
+    assert "Счёт на оплату № " in line
+    assert line.endswith("122000.00 RUB  действует")
+    number = line.split()[0]
+    verified = typed("documents", "verify", "--remake", env=env)
+    assert (verified.code, verified.out.splitlines()[-1].partition("; ")[2]) == (0, "с расхождениями: 0")
+    book = tmp_path / "реестр.xlsx"
+    assert typed("documents", "list", "--format", "xlsx", env=env).code == 2
+    assert typed("documents", "list", "--format", "xlsx", "--output", str(book), env=env).code == 0
+    assert book.read_bytes().startswith(b"PK")
+    assert typed("documents", "list", "--from", "2026-12-01", "--to", "2026-11-01", env=env).code == 2
+    voided = typed("documents", "void", number, "--reason", "Ошибка в сумме", env=env)
+    assert (voided.code, voided.out) == (0, "Документ аннулирован.\n")
+    again = typed("documents", "reissue", number, "--reason", "Ещё раз", env=env)
+    assert again.code == 1
+    assert "аннулирован" in again.err
+    assert shows_no_secret(verified, env, stand.crm)

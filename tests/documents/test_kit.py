@@ -171,7 +171,7 @@ def test_the_fingerprint_changes_with_whatever_the_document_is_made_of() -> None
 def test_numbers_and_file_names() -> None:
     proposal = kit().documents["proposal"]
     assert proposal.number(7, DAY) == "КП-2026-0007"
-    assert proposal.file_name("1/2:3", "pdf") == "Коммерческое предложение № 1-2-3.pdf"
+    assert proposal.file_name({"номер": "1/2:3"}, "pdf") == "Коммерческое предложение № 1-2-3.pdf"
     assert kit().documents["invoice"].series("северный-ветер") == "invoice/северный-ветер"
 
 

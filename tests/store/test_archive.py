@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -84,45 +83,53 @@ def test_two_documents_cannot_bear_one_number(db: Database) -> None:
         save(db, "deal:2:invoice", ordinal=1)
 
 
-def test_every_series_year_and_account_counts_by_itself(db: Database) -> None:
+def test_a_correction_bears_the_same_number_and_voids_the_one_before(db: Database) -> None:
+    first = save(db)
     with db.begin() as conn:
-        numbers = [
-            archive.reserve_number(conn, *key)
-            for key in (
-                ("main", "invoice", 2026),
-                ("main", "invoice", 2026),
-                ("main", "contract", 2026),
-                ("main", "invoice", 2027),
-                ("other", "invoice", 2026),
-            )
-        ]
-    assert numbers == [1, 2, 1, 1, 1]
+        old = archive.by_id(conn, "main", first)
+        assert old is not None and not old.is_void
+        second = archive.save(
+            conn,
+            account="main",
+            outbox_key="reissue:1",
+            deal_id="1",
+            kind="invoice",
+            title=old.title,
+            series=old.series,
+            ordinal=old.ordinal,
+            number=old.number,
+            issued_on=old.issued_on,
+            total=old.total,
+            currency="RUB",
+            template_sha256=old.template_sha256,
+            context={},
+            files=[File("pdf", "Счёт № 1.pdf", b"%PDF new")],
+            now=NOW,
+            version=2,
+            replaces_id=first,
+            void_reason="Изменилась цена",
+        )
+        assert archive.in_force(conn, "main", "1", "invoice") == archive.by_id(conn, "main", second)
+        gone = archive.by_id(conn, "main", first)
+    assert gone is not None
+    assert (gone.is_void, gone.void_reason, gone.voided_at) == (True, "Изменилась цена", NOW)
+    assert gone.files == old.files
 
 
-def test_a_rolled_back_number_is_given_again(db: Database) -> None:
-    with pytest.raises(RuntimeError), db.begin() as conn:
-        assert archive.reserve_number(conn, "main", "invoice", 2026) == 1
-        raise RuntimeError("crash before commit")
+def test_a_void_document_stays_as_it_was_voided(db: Database) -> None:
+    document_id = save(db)
     with db.begin() as conn:
-        assert archive.reserve_number(conn, "main", "invoice", 2026) == 1
+        assert not archive.void(conn, "other", document_id, "чужой", NOW)
+        assert archive.void(conn, "main", document_id, "первая причина", NOW)
+        assert not archive.void(conn, "main", document_id, "вторая причина", NOW)
+        found = archive.by_id(conn, "main", document_id)
+        assert archive.in_force(conn, "main", "1", "invoice") is None
+    assert found is not None and found.void_reason == "первая причина"
 
 
-def test_a_thousand_concurrent_numbers_have_no_doubles_and_no_holes(db: Database) -> None:
-    def take(_: int) -> int:
-        with db.begin() as conn:
-            return archive.reserve_number(conn, "main", "invoice", 2026)
-
-    with ThreadPoolExecutor(8) as threads:
-        numbers = list(threads.map(take, range(1000)))
-    assert sorted(numbers) == list(range(1, 1001))
-
-
-def test_a_number_that_no_document_bears_is_known(db: Database) -> None:
-    with db.begin() as conn:
-        for _ in range(3):
-            archive.reserve_number(conn, "main", "invoice/main", 2026)
-    save(db, "a", ordinal=1)
-    save(db, "c", ordinal=3)
+def test_a_list_of_documents_does_not_carry_their_bytes(db: Database) -> None:
+    save(db, content=b"a" * 1000)
     with db.read() as conn:
-        assert archive.gaps(conn, "main", "invoice/main", 2026) == [2]
-        assert archive.last_number(conn, "main", "invoice/main", 2026) == 3
+        (found,) = archive.issued_between(conn, "main", date(2026, 11, 24), date(2026, 11, 25))
+        assert archive.issued_between(conn, "main", date(2026, 11, 25), date(2026, 12, 1)) == []
+    assert [(file.format, file.content) for file in found.files] == [("pdf", b""), ("docx", b"")]
