@@ -33,6 +33,7 @@ KNOWN_UNUSED = {"ONCRMREQUISITEUPDATE", "ONCRMTIMELINECOMMENTADD", "ONTASKADD", 
         ("ONTASKADD__application", (EventKind.OTHER, "515")),
         ("ONIMBOTMESSAGEADD__application", (EventKind.OTHER, "")),
         ("robot__deal", (EventKind.DEAL_CHANGED, "1042")),
+        ("robot__rule", (EventKind.DEAL_CHANGED, "1042")),
     ],
 )
 def test_a_delivery_says_what_happened_to_what(name: str, expect: tuple[EventKind, str]) -> None:
@@ -115,3 +116,14 @@ def test_a_body_that_bitrix24_never_sends_is_refused_with_its_place(body: bytes,
 def test_json_is_not_what_bitrix24_sends() -> None:
     with pytest.raises(BadWebhook):
         parse_webhook(b'{"event": "ONCRMDEALADD"}', "application/json")
+
+
+def test_our_own_robot_names_its_rule_and_no_token_is_kept() -> None:
+    [path] = [path for path in hook_files("bitrix24") if path.stem == "robot__rule"]
+    body = read_hook(path)
+    assert body.events[0].note == "rule: Отправить договор"
+    kept = json.dumps(body.payload)
+    assert "demo-access-token" not in kept
+    assert "demo-event-token" not in kept
+    other = path.read_bytes().replace(b"properties%5Brule%5D=", b"properties%5Brule%5D=x")
+    assert parse_webhook(other, FORM).events[0].dedup != body.events[0].dedup

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 from connector.crm.bitrix24.api import B24Api, Params
+from connector.crm.bitrix24.webhook import ROBOT
 from connector.crm.bitrix24.wire import DEAL
 from connector.crm.wild import Wild
 from connector.errors import CrmError
 
-ROBOT: Final = "connector_rule"
 TRIGGER: Final = "connector"
 
 #: The robot's own words are read by people in the robot designer.

@@ -62,6 +62,10 @@ HANDLERS: dict[str, Handler] = {
 
 SUPPORTED = sorted(HANDLERS)
 
+#: Our own robot, whose call names a rule; `automation.py` puts it into the portal.
+ROBOT = "connector_rule"
+RULE_CHARS = 200
+
 #: Robots name the object in words: DEAL_57.
 DOCUMENTS: dict[str, EventKind] = {
     "DEAL": EventKind.DEAL_CHANGED,
@@ -115,15 +119,24 @@ def _robot(root: Wild, member_id: str) -> CrmEvent:
     if match is None:
         raise Malformed(document[2].path, "is not a document of the CRM")
     kind = DOCUMENTS.get(match.group(1), EventKind.OTHER)
-    note = f"unsupported document {match.group(1)}" if kind is EventKind.OTHER else ""
+    note = f"unsupported document {match.group(1)}" if kind is EventKind.OTHER else _rule_of(root)
     sent_at = root.get("ts")
+    # Two robots may call about one deal within a second, each with a rule of its own.
+    said = Wild({"document": document.value, "rule": _rule_of(root)})
     return CrmEvent(
         kind,
         match.group(2),
-        _dedup(member_id, "robot", document, root),
+        _dedup(member_id, "robot", said, root),
         sent_at.unix() if sent_at is not None else None,
         note,
     )
+
+
+def _rule_of(root: Wild) -> str:
+    """«rule: …» with the name that our own robot was given; «» for any other robot."""
+    properties = root.get("properties") or Wild({})
+    rule = properties.text_at("rule") if root.text_at("code") == ROBOT else ""
+    return f"rule: {rule[:RULE_CHARS]}" if rule else ""
 
 
 def _some_id(data: Wild) -> str:
