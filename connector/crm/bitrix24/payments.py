@@ -34,7 +34,7 @@ def payment_link(api: B24Api, deal_id: str, amount: Decimal) -> str | None:
     """The address of an unpaid payment of `amount`; None where the portal sells nothing over the web, and
     when the goods not yet paid for do not come to that sum.
 
-    Asking twice gives the same payment: one that is open is used again, an empty one is filled.
+    Asking twice gives the same payment: one that is open is used again, one that was begun is filled.
     """
     try:
         payment_id = _open_payment(api, deal_id, amount)
@@ -64,10 +64,12 @@ def _open_payment(api: B24Api, deal_id: str, amount: Decimal) -> str | None:
         {"ownerType": "D", "ownerId": int(deal_id)},
         lambda result: [_row(row) for row in result["productRows"].each()],
     )
-    if not rows or sum((row.price * row.quantity for row in rows), Decimal(0)) != amount:
+    left = sum((row.price * row.quantity for row in rows), Decimal(0))
+    # A payment that was begun and not filled: an attempt of before broke off.
+    begun = next((one for one in unpaid if one.sum + left == amount), None)
+    if not rows or (begun is None and left != amount):
         return None
-    empty = next((one for one in unpaid if one.sum == 0), None)
-    payment_id = empty.id if empty else api.write("crm.item.payment.add", owner, Wild.id)
+    payment_id = begun.id if begun else api.write("crm.item.payment.add", owner, Wild.id)
     for row in rows:
         api.write(
             "crm.item.payment.product.add",

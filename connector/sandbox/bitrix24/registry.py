@@ -8,6 +8,7 @@ from connector.sandbox.bitrix24.methods import (
     activities,
     activity_bindings,
     app,
+    catalogue,
     chat,
     classic,
     common,
@@ -20,6 +21,7 @@ from connector.sandbox.bitrix24.methods import (
     requisites,
     tasks,
     timeline,
+    workflows,
 )
 
 _TABLES = (
@@ -27,6 +29,7 @@ _TABLES = (
     activities.TABLE,
     activity_bindings.TABLE,
     app.TABLE,
+    catalogue.TABLE,
     chat.TABLE,
     classic.TABLE,
     common.TABLE,
@@ -39,6 +42,7 @@ _TABLES = (
     requisites.TABLE,
     tasks.TABLE,
     timeline.TABLE,
+    workflows.TABLE,
 )
 
 METHODS: dict[str, Method] = {name: method for table in _TABLES for name, method in table.methods.items()}

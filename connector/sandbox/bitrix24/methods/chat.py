@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connector.sandbox.bitrix24.call import Call, MethodTable
+from connector.sandbox.bitrix24.call import PAGE_SIZE, Call, MethodTable, Page
+from connector.sandbox.bitrix24.files import store_pairs
 from connector.sandbox.bitrix24.params import as_list
 from connector.sandbox.bitrix24.wire import RestError, moment, parse_int
 
@@ -109,12 +110,39 @@ def blogpost_add(call: Call) -> int:
         raise RestError(400, "ERROR_CORE", "Post message is empty")
     title = str(call.params.get("POST_TITLE") or "")
     users = call.site.portal.users
+    places = [str(item) for item in as_list(call.params.get("DEST", ["UA"]))]
     reached: set[int] = set()
-    for place in [str(item) for item in as_list(call.params.get("DEST", ["UA"]))]:
-        if place == "UA":
+    for place in places:
+        if place == "UA" or place.startswith("DR"):
             reached |= {user.id for user in users.values() if user.is_active}
         elif place.startswith("U") and parse_int(place[1:]) in users:
             reached.add(int(place[1:]))
     for user_id in sorted(reached):
         call.site.portal.add_notice(user_id, f"{title}\n{text}".strip(), "post")
-    return call.site.portal.new_id("blogpost")
+    post_id = call.site.portal.new_id("blogpost")
+    call.site.posts[post_id] = {
+        "ID": str(post_id),
+        "PUBLISH_STATUS": "P",
+        "TITLE": title,
+        "AUTHOR_ID": str(call.user_id),
+        "DETAIL_TEXT": text,
+        "DATE_PUBLISH": moment(call.site.now(), call.site.zone),
+        "_TO": " ".join(places),
+        "_FILES": " ".join(
+            str(file.id) for file in store_pairs(call.site, as_list(call.params.get("FILES")))
+        ),
+    }
+    return post_id
+
+
+@TABLE.add("log.blogpost.get", scope="log")
+def blogpost_get(call: Call) -> Page:
+    """Posts for a recipient (LOG_RIGHTS, by default all), the newest first."""
+    wanted = {str(item) for item in as_list(call.params.get("LOG_RIGHTS", ["UA"]))}
+    number = parse_int(call.params.get("POST_ID"))
+    rows = [
+        {name: value for name, value in post.items() if not name.startswith("_")}
+        for post_id, post in sorted(call.site.posts.items(), reverse=True)
+        if number in (None, post_id) and (number or not wanted.isdisjoint(post["_TO"].split()))
+    ]
+    return Page(rows[:PAGE_SIZE], total=len(rows))

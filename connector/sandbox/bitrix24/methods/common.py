@@ -16,6 +16,7 @@ from connector.sandbox.state import User
 TABLE = MethodTable()
 
 ALL_SCOPES: Final = (
+    "bizproc",
     "crm",
     "department",
     "disk",

@@ -5,15 +5,32 @@ from __future__ import annotations
 from typing import Any, Final
 
 from connector.sandbox.bitrix24 import files
-from connector.sandbox.bitrix24.call import Call, MethodTable, Page
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
+from connector.sandbox.bitrix24.filters import Column, Columns
 from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import RestError, is_yes
-from connector.sandbox.state import StoredFile
+from connector.sandbox.state import StoredFile, User
 
 TABLE = MethodTable()
 
 _COMMON: Final = 1
 _ROOT: Final = 1
+
+#: Drives of people: their storages and root folders are numbered from here on, by the person.
+_PERSONAL: Final = 1_000_000
+
+
+def _personal(call: Call, user: User) -> dict[str, str | None]:
+    number = str(_PERSONAL + user.id)
+    return {
+        "ID": number,
+        "NAME": " ".join(filter(None, (user.name, user.last_name))),
+        "CODE": None,
+        "MODULE_ID": "disk",
+        "ENTITY_TYPE": "user",
+        "ENTITY_ID": str(user.id),
+        "ROOT_OBJECT_ID": number,
+    }
 
 
 def _storage(call: Call) -> dict[str, str | None]:
@@ -30,7 +47,8 @@ def _storage(call: Call) -> dict[str, str | None]:
 
 def _folder(call: Call) -> int:
     number = call.id()
-    if number != _ROOT and number not in call.site.folders:
+    is_root = number == _ROOT or number - _PERSONAL in call.site.portal.users
+    if not is_root and number not in call.site.folders:
         raise RestError(404, "ERROR_NOT_FOUND", f"Could not find entity with id `{number}`.")
     return number
 
@@ -44,7 +62,14 @@ def _file(call: Call) -> StoredFile:
 
 @TABLE.add("disk.storage.getlist", scope="disk")
 def storage_list(call: Call) -> Page:
-    return Page([_storage(call)], total=1)
+    """The common drive and one of each person; `filter` by ENTITY_TYPE and ENTITY_ID."""
+    users = [user for _, user in sorted(call.site.portal.users.items())]
+    rows = [_storage(call), *(_personal(call, user) for user in users)]
+
+    def find(name: str) -> Column:
+        return Column("string", lambda row: row.get(name))
+
+    return page_of(call, rows, Columns(find, strict=False, zone=call.site.zone), list)
 
 
 @TABLE.add("disk.storage.get", scope="disk")
