@@ -26,7 +26,8 @@ CRM_NAMES: tuple[CrmName, ...] = ("amocrm", "bitrix24")
 class AccountConfig:
     """One customer's CRM. `url` of Bitrix24 is the inbound webhook's address and thereby a secret.
 
-    `hook_secret` is the unguessable part of the address that the CRM calls.
+    `hook_secret` is the unguessable part of the address that the CRM calls; `plan` «enterprise» is Bitrix24's
+    plan with the higher rate limit.
     """
 
     name: str
@@ -35,6 +36,7 @@ class AccountConfig:
     token: str = field(repr=False, default="")
     hook_secret: str = field(repr=False, default="")
     application_token: str = field(repr=False, default="")
+    plan: Literal["usual", "enterprise"] = "usual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,16 @@ class _Reader:
                 self._name("APPLICATION_TOKEN", prefix),
                 "не задана: скопируйте «Токен приложения» из карточки исходящего вебхука Битрикс24",
             )
-        return AccountConfig(name, crm, url.rstrip("/"), token, secret, application_token)  # type: ignore[arg-type]
+        plan = self._choice("CRM_PLAN", "usual", ("usual", "enterprise"), prefix)
+        return AccountConfig(
+            name,
+            crm,  # type: ignore[arg-type]
+            url.rstrip("/"),
+            token,
+            secret,
+            application_token,
+            plan=plan,  # type: ignore[arg-type]
+        )
 
     def _mail(self) -> MailConfig:
         return MailConfig(

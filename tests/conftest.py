@@ -31,6 +31,7 @@ SETTINGS = (
     "APPLICATION_TOKEN",
     "BASE_URL",
     "CRM",
+    "CRM_PLAN",
     "CRM_TOKEN",
     "CRM_URL",
     "DATABASE_URL",

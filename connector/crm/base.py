@@ -5,7 +5,7 @@ Nothing above this package sees a CRM's own JSON, field name or error body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from typing import Protocol
 from connector.domain import (
     AccountInfo,
     Activity,
+    Contact,
     CrmEvent,
     CrmFile,
     CrmInvoice,
@@ -162,6 +163,12 @@ class CrmClient(Past, ChangeLog, Directory, DealWriter, IncomingLeads, EventQueu
 
     def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
         """All deals, or those changed at or after `updated_since`; a page at a time."""
+
+    def contacts_of(self, deals: Iterable[Deal]) -> Iterator[tuple[Deal, tuple[Contact, ...]]]:
+        """The deals in their order, each with its contacts, the main one first: many in one request.
+
+        Made for long reads: `deals` is read on while contacts are on their way.
+        """
 
     def stage_changes(
         self, *, deal_id: str | None = None, since: datetime | None = None

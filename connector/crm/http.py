@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from connector.clock import Clock
@@ -36,6 +37,12 @@ MAX_TURN_WAIT = timedelta(seconds=5)
 #: How often and how long one call may be tried before its job is put back.
 MAX_ATTEMPTS = 4
 RETRY_BUDGET = timedelta(seconds=10)
+
+#: How many places in the rate one request may let pass, one after another, on a machine that is too busy.
+MAX_TURNS = 5
+
+#: Connections to one host that all threads of a process share and keep open.
+CONNECTIONS = 16
 
 #: What a refusal without a delay of its own costs everybody who shares the limit.
 DEFAULT_PUSH_BACK = timedelta(seconds=1)
@@ -57,8 +64,11 @@ BY_STATUS: dict[int, CrmErrorKind] = {
 class RateLimiter(Protocol):
     """The account's shared limit, whatever keeps it."""
 
-    def acquire(self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta) -> timedelta:
-        """How long to wait before sending; RetryLater when that exceeds `max_wait`."""
+    def acquire(
+        self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
+    ) -> timedelta:
+        """How long to wait before sending; RetryLater when that exceeds `max_wait`. `spare` places of the
+        burst are left to the others."""
 
     def push_back(self, key: str, until: datetime) -> None:
         """Let nobody send before `until`."""
@@ -71,6 +81,15 @@ class Rate:
     key: str
     per_second: float
     burst: int
+
+    @property
+    def latest(self) -> timedelta:
+        """How late after its turn a request may still leave.
+
+        Without a burst lateness counts: a late request and a punctual one after it stand closer than the rate
+        allows, and the headroom is for the network's share of that. A bucket with room takes any.
+        """
+        return timedelta(seconds=1 / 3 / self.per_second) if self.burst == 1 else timedelta.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,7 @@ class HttpSession:
         self._rng = rng or random.Random()
         self._moved: dict[str, str] = {}
         self._local = threading.local()
+        self._connections = HTTPAdapter(pool_maxsize=CONNECTIONS)
         hide_urls_in_library_logs()
 
     def send(
@@ -163,11 +183,7 @@ class HttpSession:
         rate = rate or self._rate
         spent = timedelta()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            self._clock.sleep(
-                self._limiter.acquire(
-                    rate.key, rate_per_s=rate.per_second, burst=rate.burst, max_wait=self._patience
-                )
-            )
+            self._take_turn(rate)
             outcome = self._try(method, url, call, params, json_body, body, rate, headers)
             if isinstance(outcome, Answer):
                 return outcome
@@ -191,6 +207,17 @@ class HttpSession:
             )
             self._clock.sleep(delay)
         raise self._error("config", call, detail="the address keeps redirecting")
+
+    def _take_turn(self, rate: Rate) -> None:
+        """Wait for a place in the rate; one that a busy machine let pass is given up for the next."""
+        for _ in range(MAX_TURNS):
+            wait = self._limiter.acquire(
+                rate.key, rate_per_s=rate.per_second, burst=rate.burst, max_wait=self._patience
+            )
+            due = self._clock.now() + wait
+            self._clock.sleep(wait)
+            if self._clock.now() - due <= rate.latest:
+                return
 
     def wait_out(self, wait: timedelta) -> None:
         """Let `wait` pass where there is patience enough; RetryLater where there is not."""
@@ -330,10 +357,13 @@ class HttpSession:
         )
 
     def _session(self) -> requests.Session:
-        """One library session a thread: connections are reused, state is not shared."""
+        """One library session a thread over the connections of all: these are kept open and reused by
+        whoever comes next, state is not shared."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = requests.Session()
+            session.mount("https://", self._connections)
+            session.mount("http://", self._connections)
             session.headers.update(self._headers)
             # Without an auth of its own a session takes one from .netrc and sends it in place of the token.
             session.auth = _keep_headers

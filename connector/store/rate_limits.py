@@ -31,15 +31,18 @@ class SharedLimiter:
         # How far the row of a key may run ahead of the clock before a request waits, as last asked for.
         self._tolerance_us: dict[str, int] = {}
 
-    def acquire(self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta) -> timedelta:
+    def acquire(
+        self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
+    ) -> timedelta:
         """How long the caller must wait before it sends; the place is reserved.
 
-        `burst` requests may leave at once after a pause, then `rate_per_s`. Raises RetryLater, and reserves
-        nothing, when the wait would exceed `max_wait`.
+        `burst` requests may leave at once after a pause, then `rate_per_s`; a caller that names `spare`
+        leaves so many places of the burst to the others. Raises RetryLater, and reserves nothing, when the
+        wait would exceed `max_wait`.
         """
         step = round(1_000_000 / rate_per_s)
-        tolerance = step * (max(burst, 1) - 1)
-        self._tolerance_us[key] = tolerance
+        self._tolerance_us[key] = step * (max(burst, 1) - 1)
+        tolerance = step * (max(burst - spare, 1) - 1)
         now = moment_us(self._db, self._clock)
         arrival = self._greatest(rate_limits.c.tat_us, now, type_=BigInteger())
         # The row is the arrival time after this request's step; without the step, less the tolerance, it is
@@ -55,13 +58,15 @@ class SharedLimiter:
             )
             .returning(wait_us)
         )
+        reserved: int | None = None
         with self._db.begin() as conn:
-            reserved: int | None = conn.execute(reserve).scalar_one_or_none()
-            if reserved is not None:
-                return timedelta(microseconds=max(0, reserved))
-            left = select(rate_limits.c.tat_us - literal(tolerance) - now).where(rate_limits.c.key == key)
-            wait = timedelta(microseconds=max(1, conn.execute(left).scalar_one()))
-        raise RetryLater(wait)
+            reserved = conn.execute(reserve).scalar_one_or_none()
+            told_at = self._clock.now()
+            if reserved is None:
+                left = select(rate_limits.c.tat_us - literal(tolerance) - now).where(rate_limits.c.key == key)
+                raise RetryLater(timedelta(microseconds=max(1, conn.execute(left).scalar_one())))
+        # The wait was counted from the statement on; the commit has taken a part of it.
+        return max(timedelta(), timedelta(microseconds=reserved) - (self._clock.now() - told_at))
 
     def push_back(self, key: str, until: datetime) -> None:
         """Let no request of `key` leave before `until`, and then at the plain rate, without a burst.

@@ -15,7 +15,9 @@ class Turnstile:
         self.pushed: list[tuple[str, datetime]] = []
         self.wait: timedelta | RetryLater = timedelta()
 
-    def acquire(self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta) -> timedelta:
+    def acquire(
+        self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
+    ) -> timedelta:
         self.asked.append(key)
         if isinstance(self.wait, RetryLater):
             raise self.wait

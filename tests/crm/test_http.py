@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import http.server
 import logging
 import random
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +29,39 @@ def read_error(status: int, body: object) -> Fault | None:
 
 
 RULES = ErrorRules(read_error, {"SLOW_DOWN": "retry", "NO_SUCH": "not_found", "TOKEN_DEAD": "reauth"})
+
+
+class Answering(http.server.ThreadingHTTPServer):
+    """A server that keeps connections open and counts them."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.server.connections.add(self.client_address)  # type: ignore[attr-defined]
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.connections: set[object] = set()
+        self.url = f"http://127.0.0.1:{self.server_port}/crm"
+
+    def __enter__(self) -> Answering:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
 
 
 @pytest.fixture
@@ -265,3 +300,41 @@ def test_the_librarys_own_log_shows_no_secret(session, caplog) -> None:
     )
     assert "secretword" not in caplog.text
     assert "/rest/1/***/a" in caplog.text
+
+
+class LateClock(FixedClock):
+    """A machine that is too busy: some of its waits end late."""
+
+    def __init__(self, now: datetime, late_s: list[float]) -> None:
+        super().__init__(now)
+        self._late_s = late_s
+
+    def sleep(self, duration: timedelta) -> None:
+        super().sleep(duration)
+        if self._late_s:
+            super().sleep(timedelta(seconds=self._late_s.pop(0)))
+
+
+@pytest.mark.parametrize(
+    ("burst", "late_s", "turns"), [(1, [0.1], 2), (1, [0.04], 1), (45, [0.9], 1), (1, [9.0] * 50, 5)]
+)
+def test_a_turn_that_passed_unused_is_given_up_where_requests_may_not_come_close(
+    web, limiter, burst: int, late_s: list[float], turns: int
+) -> None:
+    web.post(URL, json={})
+    clock = LateClock(NOW, late_s)
+    session = HttpSession("main", limiter=limiter, rate=Rate("crm", 6.25, burst), clock=clock, rules=RULES)
+    call(session)
+    assert len(limiter.asked) == turns
+
+
+def test_threads_share_the_connections_that_are_kept_open(limiter) -> None:
+    with Answering() as server:
+        session = HttpSession(
+            "main", limiter=limiter, rate=Rate("crm", 2, 50), clock=FixedClock(NOW), rules=RULES
+        )
+        for _ in range(3):
+            thread = threading.Thread(target=call, args=(session,), kwargs={"url": server.url})
+            thread.start()
+            thread.join()
+        assert len(server.connections) == 1

@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.clock import FixedClock
-from connector.crm.share import GIVES_WAY, SHARE, BackgroundShare
+from connector.crm.share import GIVES_WAY, LEAD, BackgroundShare
 from connector.errors import RetryLater
 from connector.store.database import Database
 from connector.store.rate_limits import SharedLimiter
 
 NOW = datetime(2025, 11, 24, 16, 0, tzinfo=UTC)
-RATE = 6.0
+RATE = 6.25
 TURN = timedelta(seconds=1 / RATE)
+ABOUT_ONE_TURN = TURN * (1 + LEAD) + timedelta(milliseconds=1)
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
@@ -38,22 +39,63 @@ def share(limiter: SharedLimiter, clock: FixedClock) -> BackgroundShare:
 
 
 def ask(
-    limiter: SharedLimiter | BackgroundShare, burst: int = 1, max_wait: timedelta = HALF_AN_HOUR
+    limiter: SharedLimiter | BackgroundShare,
+    burst: int = 1,
+    max_wait: timedelta = HALF_AN_HOUR,
+    rate: float = RATE,
 ) -> timedelta:
-    return limiter.acquire("crm", rate_per_s=RATE, burst=burst, max_wait=max_wait)
+    return limiter.acquire("crm", rate_per_s=rate, burst=burst, max_wait=max_wait)
 
 
-def test_background_alone_takes_its_share_and_saves_up_no_burst(share, clock) -> None:
-    for _ in range(31):
-        clock.sleep(ask(share, burst=45))
-    assert clock.now() - NOW == pytest.approx(TURN * 30 / SHARE, abs=timedelta(milliseconds=1))
+@pytest.mark.parametrize(("rate", "burst"), [(6.25, 1), (1.96, 45)])
+def test_background_alone_takes_the_whole_rate(share, clock, rate: float, burst: int) -> None:
+    for _ in range(burst):
+        clock.sleep(ask(share, burst, rate=rate))
+    began = clock.now()
+    for _ in range(200):
+        clock.sleep(ask(share, burst, rate=rate))
+    assert clock.now() - began <= timedelta(seconds=200 / rate) * 1.01
 
 
 def test_what_people_wait_for_waits_for_one_turn_of_the_background_at_most(share, limiter, clock) -> None:
-    for _ in range(10):
+    for number in range(40):
         clock.sleep(ask(share))
-        assert ask(limiter) <= TURN
+        clock.sleep(TURN * (number % 10) / 10)
+        assert ask(limiter, max_wait=timedelta(seconds=5)) <= ABOUT_ONE_TURN
         clock.sleep(TURN * 3)
+
+
+def test_call_after_call_people_wait_for_one_turn_each_while_background_takes_what_is_left(
+    share, limiter, clock
+) -> None:
+    background = urgent = 0
+    for _ in range(60):
+        clock.sleep(wait := ask(limiter, max_wait=timedelta(seconds=5)))
+        assert wait <= ABOUT_ONE_TURN
+        urgent += 1
+        clock.sleep(TURN / 2)  # the answer
+        clock.sleep(ask(share))
+        background += 1
+    assert clock.now() - NOW <= TURN * (urgent + background) * 1.05, "no place was left unused"
+
+
+def test_a_burst_is_left_to_what_people_wait_for_however_long_the_background_has_worked(
+    share, limiter, clock
+) -> None:
+    for _ in range(300):
+        clock.sleep(ask(share, 45, rate=1.96))
+    assert [ask(limiter, 45, rate=1.96) for _ in range(14)] == [timedelta()] * 14
+    assert ask(limiter, 45, max_wait=timedelta(seconds=5), rate=1.96) <= timedelta(seconds=1)
+
+
+def test_background_pays_back_the_burst_before_it_goes_on(share, limiter, clock) -> None:
+    for _ in range(100):
+        clock.sleep(ask(share, 45, rate=1.96))
+    for _ in range(10):
+        ask(limiter, 45, rate=1.96)
+    began = clock.now()
+    clock.sleep(ask(share, 45, rate=1.96))
+    assert clock.now() - began >= GIVES_WAY
 
 
 def test_background_gives_way_to_whoever_is_waiting_already(share, limiter, clock) -> None:
@@ -66,17 +108,17 @@ def test_an_account_that_is_never_at_rest_does_not_stop_the_background(limiter, 
     class Busy:
         """Somebody else takes each place just as it becomes free, for ever."""
 
-        def acquire(self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta) -> timedelta:
-            if key == "crm" and not max_wait:
+        def acquire(
+            self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
+        ) -> timedelta:
+            if max_wait < TURN:
                 raise RetryLater(TURN)
             return limiter.acquire(key, rate_per_s=rate_per_s, burst=burst, max_wait=max_wait)
 
         def push_back(self, key: str, until: datetime) -> None:
             limiter.push_back(key, until)
 
-    assert BackgroundShare(Busy(), clock).acquire("crm", rate_per_s=RATE, burst=1, max_wait=HALF_AN_HOUR) >= (
-        timedelta()
-    )
+    assert ask(BackgroundShare(Busy(), clock)) >= timedelta()
     assert clock.now() - NOW == pytest.approx(GIVES_WAY, abs=TURN)
 
 
@@ -88,4 +130,12 @@ def test_a_long_pause_is_waited_out_by_the_patient_and_told_to_the_others(share,
     assert clock.now() - NOW < timedelta(seconds=1)
     clock.sleep(ask(share))
     assert clock.now() >= NOW + timedelta(minutes=15)
-    assert ask(limiter) <= TURN
+    assert ask(limiter) <= ABOUT_ONE_TURN
+
+
+def test_a_push_back_told_by_the_background_holds_for_bursts_too(share, limiter, clock) -> None:
+    ask(share, 45, rate=1.96)
+    share.push_back("crm", NOW + timedelta(seconds=30))
+    with pytest.raises(RetryLater) as caught:
+        ask(limiter, 45, max_wait=timedelta(seconds=5), rate=1.96)
+    assert caught.value.wait == timedelta(seconds=30)

@@ -14,7 +14,9 @@ from connector.crm.http import RateLimiter
 class NoLimit:
     """Lets every request go at once."""
 
-    def acquire(self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta) -> timedelta:
+    def acquire(
+        self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
+    ) -> timedelta:
         return timedelta(0)
 
     def push_back(self, key: str, until: datetime) -> None:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from connector.clock import FixedClock, SystemClock
+from connector.crm.share import BackgroundShare
 from connector.store import schedules
 from connector.store.database import Database
 from connector.store.jobs import Job, JobQueue
@@ -102,6 +103,18 @@ def _limit(url: str, log: str, now: str, number: str) -> None:
         tell("wait", wait // timedelta(microseconds=1))
 
 
+def _share(url: str, log: str, role: str, number: str) -> None:
+    """Takes places in one limit of 10 a second, as background work does or as what people wait for."""
+    tell = _teller(log)
+    clock = SystemClock()
+    shared = SharedLimiter(Database(url), clock)
+    limiter = BackgroundShare(shared, clock) if role == "background" else shared
+    for _ in range(int(number)):
+        wait = limiter.acquire("alpha", rate_per_s=10, burst=1, max_wait=timedelta(minutes=1))
+        tell(role, wait // timedelta(microseconds=1), time.monotonic_ns() // 1000)
+        clock.sleep(wait + timedelta(milliseconds=random.random() * 60 if role == "urgent" else 0))
+
+
 def _cron(url: str, log: str, start: str, skew_s: str) -> None:
     tell = _teller(log)
     db = Database(url)
@@ -119,7 +132,7 @@ def _cron(url: str, log: str, start: str, skew_s: str) -> None:
         time.sleep(0.01)
 
 
-MODES: dict[str, Callable[..., None]] = {"work": _work, "limit": _limit, "cron": _cron}
+MODES: dict[str, Callable[..., None]] = {"work": _work, "limit": _limit, "share": _share, "cron": _cron}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](*sys.argv[2:])

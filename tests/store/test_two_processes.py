@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import select
@@ -78,6 +79,29 @@ def test_two_processes_share_one_rate_limit(
     waits = sorted(int(line[1]) for line in lines(log))
     # Time stands still, so the places handed out are exact: a burst of 5, then one each 10 ms.
     assert waits == [0] * 5 + [10_000 * n for n in range(1, 76)]
+
+
+def test_background_of_one_process_leaves_the_next_place_to_the_urgent_calls_of_another(
+    db: Database, database_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "share.log"
+    background = spawn("share", database_url, log, "background", "1000")
+    try:
+        # Alone it takes all places: with a half of them, as once, these 12 would last 2.2 s.
+        wait_until(lambda: len(lines(log)) >= 12, "the background has begun", log)
+        urgent = spawn("share", database_url, log, "urgent", "10")
+        urgent.wait(timeout=60)
+    finally:
+        kill(background)
+    waits = [int(wait) for role, wait, _ in lines(log) if role == "urgent"]
+    assert len(waits) == 10
+    # One place and a quarter are 125 ms; the rest is for a commit that stands before this one.
+    assert max(waits) <= 175_000
+    times = [int(at) for role, _, at in lines(log)[:12] if role == "background"]
+    # The fastest of these steps is that of an undisturbed machine.
+    steps = sorted(late - early for early, late in pairwise(times))
+    assert steps[2] < 130_000
+    assert {role for role, _, _ in lines(log)[12:]} == {"background", "urgent"}
 
 
 def test_slots_are_neither_doubled_nor_missed_when_clocks_differ_and_schedulers_die(

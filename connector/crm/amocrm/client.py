@@ -4,7 +4,7 @@ writes are made in `timeline.py`, long reads in `history.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.crm.amocrm.account import Account
 from connector.crm.amocrm.activities import Activities
-from connector.crm.amocrm.api import AmoApi
+from connector.crm.amocrm.api import IDS_PER_ADDRESS, AmoApi
 from connector.crm.amocrm.bots import start_bot
 from connector.crm.amocrm.cards import Cards
 from connector.crm.amocrm.deals import Deals
@@ -26,14 +26,17 @@ from connector.crm.amocrm.readings import Readings
 from connector.crm.amocrm.subscription import is_subscribed, subscribe
 from connector.crm.amocrm.tasks import Tasks
 from connector.crm.amocrm.timeline import Timeline
+from connector.crm.amocrm.walks import AHEAD
 from connector.crm.amocrm.wire import Wire, loss_reason, pipeline, user
 from connector.crm.base import EventBatch, Subscription
+from connector.crm.bulk import DealWithContacts, with_contacts
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.tokens import TokenSource
 from connector.crm.wild import Wild
 from connector.domain import (
     AccountInfo,
     Activity,
+    Contact,
     CrmEvent,
     CrmFile,
     CrmInvoice,
@@ -120,6 +123,15 @@ class AmoCrmClient:
 
     def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
         return self._history().deals(updated_since)
+
+    def contacts_of(self, deals: Iterable[Deal]) -> Iterator[DealWithContacts]:
+        """Where the account may not filter, contacts are read one by one."""
+        settings, read = self._account.settings(), self._wire().contact
+
+        def found(ids: Sequence[str]) -> list[Contact]:
+            return self._api.by_ids("contacts", "contacts", ids, read, filterable=settings.is_filterable)
+
+        return with_contacts(deals, found, at_once=IDS_PER_ADDRESS, ahead=AHEAD)
 
     def stage_changes(
         self, *, deal_id: str | None = None, since: datetime | None = None

@@ -1,7 +1,7 @@
-"""Reading much of amoCRM: deals in the order of their change, stage changes window by window.
+"""Reading much of amoCRM: deals in the order of their creation, stage changes window by window.
 
-Must not know what becomes of them. Lists page by offset, so rows that change meanwhile move; both walks are
-ordered such that a change can show a deal twice, never hide it.
+Must not know what becomes of them. Lists page by offset, so rows that change meanwhile move: why none is
+hidden by that stands at each walk.
 Source: amoCRM developers' docs, pages «Сделки», «События», «Фильтрация».
 """
 
@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from connector.clock import Clock
 from connector.crm.amocrm.api import EVENTS_PAGE, AmoApi, Params, Reader
+from connector.crm.amocrm.creation import CreationWalk
 from connector.crm.amocrm.events import TYPES, Place, StageEvent, births, changes, read_event
-from connector.crm.amocrm.walks import CLOCK_SKEW, Row, by_change, by_spans, chunks, first_moment, span, unix
+from connector.crm.amocrm.walks import CLOCK_SKEW, by_spans, chunks, first_moment, span, unix
 from connector.crm.wild import Wild
 from connector.domain import Deal, StageChange
 
@@ -36,9 +37,17 @@ class History:
         self._filterable = filterable
 
     def deals(self, updated_since: datetime | None) -> Iterator[Deal]:
-        """Deals changed at or after `updated_since`, or all of them; a deal that changes meanwhile may come
-        twice."""
-        return self._oldest_first(updated_since) if self._filterable else self._newest_first(updated_since)
+        """Deals changed at or after `updated_since`, or all of them, by the time of creation, each once.
+
+        Where the account may not filter: newest change first; what changes meanwhile may come twice.
+        """
+        if not self._filterable:
+            return self._newest_first(updated_since)
+        filters: Params = []
+        if updated_since is not None:
+            filters = [("filter[updated_at][from]", unix(updated_since))]
+        until = self._clock.now() + CLOCK_SKEW
+        return CreationWalk(self._api, self._read_deal, [WITH], filters, until).deals()
 
     def stage_changes_of(self, deal_id: str, since: datetime | None) -> Iterator[StageChange]:
         """The moves of one deal, oldest first. All its events are read: its first move tells its birth."""
@@ -79,14 +88,6 @@ class History:
         types: list[tuple[str, object]] = [("filter[type][]", name) for name in TYPES]
         found = self._api.pages("events", "events", read_event, [*types, *params], size=EVENTS_PAGE)
         return list({event.id: event for event in found}.values())
-
-    def _oldest_first(self, since: datetime | None) -> Iterator[Deal]:
-        def read(item: Wild) -> Row[Deal]:
-            deal = self._read_deal(item)
-            return Row(deal.updated_at, deal.id, deal)
-
-        for row in by_change(self._api, "leads", "leads", read, [WITH], since):
-            yield row.thing
 
     def _newest_first(self, since: datetime | None) -> Iterator[Deal]:
         """By time of change downwards until `since`: changed rows move to the front, so none is skipped."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
+from connector.crm.ahead import in_order
 from connector.crm.amocrm.api import PAGE, AmoApi, Params, Reader
 
 T = TypeVar("T")
@@ -20,7 +22,10 @@ T = TypeVar("T")
 #: all of them are in memory at once.
 FIRST_WINDOW = timedelta(days=7)
 LONGEST_WINDOW = timedelta(days=56)
-FEW_ROWS, MANY_ROWS = 1_000, 10_000
+FEW_ROWS, MANY_ROWS = 1_000, 5_000
+
+#: Requests in flight: where an answer takes half a second, these reach what amoCRM allows.
+AHEAD = 4
 
 #: amoCRM's clock may be ahead of ours; what it wrote this second must not wait for the next run.
 CLOCK_SKEW = timedelta(minutes=1)
@@ -64,13 +69,23 @@ def by_change(
 def by_spans(
     read: Callable[[datetime, datetime], Sequence[T]], start: datetime, end: datetime
 ) -> Iterator[Sequence[T]]:
-    """What `read` finds from one moment to another, both included, span by span until before `end`."""
+    """What `read` finds from one moment to another, both included, span by span until before `end`.
+
+    Some spans are read at once, by threads, and come in their order. Within a span `read` asks for a page
+    after another: what comes in meanwhile may push an older row to a later page, never to one that was read.
+    """
     window = FIRST_WINDOW
-    while start < end:
-        until = min(start + window, end)
-        found = read(start, until - timedelta(seconds=1))
+
+    def spans() -> Iterator[Callable[[], Sequence[T]]]:
+        begin = start
+        while begin < end:
+            until = min(begin + window, end)
+            yield partial(read, begin, until - timedelta(seconds=1))
+            begin = until
+
+    for found in in_order(spans(), ahead=AHEAD):
+        window = _next_window(window, len(found))
         yield found
-        start, window = until, _next_window(window, len(found))
 
 
 def _next_window(window: timedelta, rows: int) -> timedelta:

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final, TypeVar
 
 from connector.clock import Clock
@@ -26,15 +27,16 @@ from connector.crm.bitrix24 import (
 )
 from connector.crm.bitrix24.activities import Activities
 from connector.crm.bitrix24.api import PAGE, B24Api, Params, Reader
-from connector.crm.bitrix24.cards import read_card
+from connector.crm.bitrix24.cards import read_card, read_contacts
 from connector.crm.bitrix24.directory import Directory, FieldInfo, read_directory, read_fields
 from connector.crm.bitrix24.events import OfflineQueue
 from connector.crm.bitrix24.history import StageHistory
 from connector.crm.bitrix24.leads import Leads
-from connector.crm.bitrix24.listing import LongList
+from connector.crm.bitrix24.listing import AHEAD, LONGEST_CHAIN, LongList
 from connector.crm.bitrix24.timeline import Timeline
 from connector.crm.bitrix24.wire import COMPANY, CONTACT, DEAL, Wire
 from connector.crm.bitrix24.writer import DealUpdate
+from connector.crm.bulk import DealWithContacts, with_contacts
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.tokens import TokenSource
 from connector.domain import (
@@ -134,6 +136,10 @@ class Bitrix24Client:
             "useOriginalUfNames": "Y",
         }
         return self._items(params, reader.deal).rows()
+
+    def contacts_of(self, deals: Iterable[Deal]) -> Iterator[DealWithContacts]:
+        found = partial(read_contacts, self._api, fields=self._custom_fields(CONTACT))
+        return with_contacts(deals, found, at_once=PAGE * LONGEST_CHAIN, ahead=AHEAD)
 
     def stage_changes(
         self, *, deal_id: str | None = None, since: datetime | None = None

@@ -1,19 +1,26 @@
-"""Long lists of Bitrix24: all rows of a method by ascending id, many pages in one request.
+"""Long lists of Bitrix24: all rows of a method by ascending id, many pages in one request, some requests at
+once.
 
-Must not know what a row means. A batch is a chain: each command asks for the ids above the last one of the
-page before, which the portal itself fills in (`$result[page0][items][49][id]`).
+Must not know what a row means. The ids are cut into spans, each read by a batch that is a chain: each command
+asks for the ids above the last one of the page before, which the portal itself fills in
+(`$result[page0][items][49][id]`). An id never changes, so a row stands in one span whatever happens to it,
+and none is hidden when another one goes away.
 Source: Bitrix24 REST docs, pages «Большие объёмы данных» and «Пакетные запросы».
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 from connector.clock import Clock
+from connector.crm.ahead import in_order
 from connector.crm.bitrix24.api import PAGE, B24Api, Params, Reader
+from connector.crm.density import Density
 from connector.crm.wild import Wild
 from connector.errors import CrmError
 
@@ -21,9 +28,17 @@ T = TypeVar("T")
 
 #: Pages of the first chain, and of the longest. 20 pages are 1,000 rows: a few megabytes in memory, two
 #: seconds of the portal at its documented 0.1 s a page. The 50 that a batch may hold would come close to the
-#: 60 s after which the server cuts a request, and cost up to 49 vain commands behind the end of the list.
+#: 60 s after which the server cuts a request.
 FIRST_CHAIN = 5
 LONGEST_CHAIN = 20
+
+#: Batches in flight. The portal takes two a second, and the time that a method may use up in ten minutes is
+#: the next limit: more of them at once would only reach it sooner.
+AHEAD = 3
+
+#: How full the pages of a chain are meant to be: a row too many takes a request more, a page too few is asked
+#: for in vain.
+FILL = 0.94
 
 #: After a chain that took no longer than the first, the next one may be longer; after one that took longer
 #: than the second it is shorter.
@@ -32,12 +47,29 @@ SLOW = timedelta(seconds=25)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part(Generic[T]):
-    """Rows with their ids. `is_end`: nothing follows them; `is_broken`: a page of the chain failed."""
+class _Span:
+    """Ids above `after`, up to `last` unless that is None; they should fit into `pages`."""
 
+    after: int
+    last: int | None
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part(Generic[T]):
+    """Rows of a span with their ids. `is_end`: the span holds no more; `is_broken`: a page failed."""
+
+    span: _Span
     rows: list[tuple[int, T]]
     is_end: bool
     is_broken: bool = False
+
+    @property
+    def reached(self) -> int:
+        """Up to which id this part tells everything."""
+        if self.is_end and self.span.last is not None:
+            return self.span.last
+        return self.rows[-1][0] if self.rows else self.span.after
 
 
 class LongList(Generic[T]):
@@ -65,62 +97,111 @@ class LongList(Generic[T]):
         self._read = read
         self._key = key
         self._place = place
+        # Shared by the threads that read ahead: the last one to come back says how long a chain may be.
+        self._pages = FIRST_CHAIN
 
     def rows(self) -> Iterator[T]:
         """All rows in the order of their ids. The first page is asked for alone: most lists end there.
 
         Raises CrmError, and RetryLater when a limit is used up.
         """
-        last, pages = 0, 1
-        while True:
-            began = self._clock.now()
-            part = self._page(last) if pages == 1 else self._chain(last, pages)
-            pages = 1 if part.is_broken else _next_length(pages, self._clock.now() - began)
+        last = 0
+        for part in self._parts():
             for row_id, row in part.rows:
                 if row_id <= last:
                     raise self._api.unexpected(self._method, f"row {row_id} came after {last}")
                 last = row_id
                 yield row
+
+    def _parts(self) -> Iterator[_Part[T]]:
+        """The first page, a first chain, then spans up to the greatest id, at last what came meanwhile."""
+        head = self._part(_Span(0, None, 1))
+        yield head
+        if head.is_end:
+            return
+        after, count = head.reached, len(head.rows)
+        for part in self._on(head.reached, None, self._pages):
+            yield part
             if part.is_end:
                 return
+            after, count = part.reached, count + len(part.rows)
+            if not part.is_broken:
+                break
+        newest = self._newest()
+        density = Density(count, after - head.rows[0][0] + 1)
+        for part in in_order(self._tasks(after, newest, density), ahead=AHEAD):
+            density.note(len(part.rows), part.reached - part.span.after)
+            yield part
+            if not part.is_end:
+                yield from self._on(part.reached, part.span.last, 1)
+        yield from self._on(max(after, newest), None, 1)
 
-    def _page(self, last: int) -> _Part[T]:
-        rows = self._api.call(self._method, self._params_after(last), self._read_page)
-        return _Part(rows, is_end=len(rows) < PAGE)
+    def _tasks(self, after: int, newest: int, density: Density) -> Iterator[Callable[[], _Part[T]]]:
+        while after < newest:
+            left = math.ceil(density.rows(newest - after) / (PAGE * FILL))
+            pages = min(self._pages, max(1, left))
+            last = min(newest, after + max(1, int(density.span(pages * PAGE * FILL))))
+            yield partial(self._part, _Span(after, last, pages))
+            after = last
 
-    def _chain(self, last: int, pages: int) -> _Part[T]:
+    def _on(self, after: int, last: int | None, pages: int) -> Iterator[_Part[T]]:
+        """A span one request after another. A page that failed is asked for alone: so it is repeated as any
+        call."""
+        while True:
+            part = self._part(_Span(after, last, pages))
+            yield part
+            if part.is_end:
+                return
+            after, pages = part.reached, 1 if part.is_broken else self._pages
+
+    def _part(self, span: _Span) -> _Part[T]:
+        """As many rows of the span as its pages hold."""
+        began = self._clock.now()
+        if span.pages == 1:
+            page = self._api.call(self._method, self._params_of(span, span.after), self._read_page)
+            part = _Part(span, page, is_end=len(page) < PAGE)
+        else:
+            part = self._chain(span)
+        self._pages = _next_length(span.pages, self._pages, self._clock.now() - began)
+        return part
+
+    def _chain(self, span: _Span) -> _Part[T]:
         """The rows of several pages.
 
         What stands behind a page that is not full refers to nothing and means nothing, be it rows or an
-        error. A page that failed for the moment ends the chain: asked for alone, it is repeated as any call.
+        error. A page that failed for the moment ends the chain.
         """
-        ends = [last, *(self._end_of(number) for number in range(pages - 1))]
+        ends = [span.after, *(self._end_of(number) for number in range(span.pages - 1))]
         answers = self._api.batch(
-            {_name(number): (self._method, self._params_after(end)) for number, end in enumerate(ends)},
+            {_name(number): (self._method, self._params_of(span, end)) for number, end in enumerate(ends)},
             halt=True,
         )
         rows: list[tuple[int, T]] = []
-        for number in range(pages):
+        for number in range(span.pages):
             try:
                 page = answers.read(_name(number), self._read_page)
             except CrmError as error:
                 if error.kind != "retry":
                     raise
-                return _Part(rows, is_end=False, is_broken=True)
+                return _Part(span, rows, is_end=False, is_broken=True)
             rows += page
             if len(page) < PAGE:
-                return _Part(rows, is_end=True)
-        return _Part(rows, is_end=False)
+                return _Part(span, rows, is_end=True)
+        return _Part(span, rows, is_end=False)
 
-    def _params_after(self, last: object) -> Params:
+    def _newest(self) -> int:
+        """The greatest id that the list has now."""
+        params = {**self._params, "order": {self._key: "DESC"}, "start": -1}
+        rows = self._api.call(self._method, params, self._read_page)
+        return max((row_id for row_id, _ in rows), default=0)
+
+    def _params_of(self, span: _Span, after: object) -> Params:
         given = self._params.get("filter")
         filters = dict(given) if isinstance(given, dict) else {}
-        return {
-            **self._params,
-            "filter": {**filters, f">{self._key}": last},
-            "order": {self._key: "ASC"},
-            "start": -1,
-        }
+        filters[f">{self._key}"] = after
+        if span.last is not None:
+            filters[f"<={self._key}"] = span.last
+        return {**self._params, "filter": filters, "order": {self._key: "ASC"}, "start": -1}
 
     def _end_of(self, number: int) -> str:
         """A reference to the last id of a full page, as the portal resolves it."""
@@ -137,10 +218,10 @@ def _name(number: int) -> str:
     return f"page{number}"
 
 
-def _next_length(pages: int, took: timedelta) -> int:
-    """How many pages to ask for after `pages` that took so long."""
+def _next_length(pages: int, usual: int, took: timedelta) -> int:
+    """How many pages to ask for after `pages` that took so long, where `usual` are asked for."""
     if took > SLOW:
         return max(1, pages // 2)
     if took > QUICK:
         return pages
-    return min(max(FIRST_CHAIN, pages * 2), LONGEST_CHAIN)
+    return max(usual, min(max(FIRST_CHAIN, pages * 2), LONGEST_CHAIN))
