@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector.clock import FixedClock
@@ -52,7 +52,7 @@ def sent(database: Database, key: str, rate: Rate, pauses: list[float], backgrou
     return times
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pauses=PAUSES, background=st.booleans(), data=st.data())
 def test_no_kind_of_second_of_amocrm_is_overrun(database, pauses, background, data) -> None:
     key = f"amocrm-{data.draw(st.uuids())}"
@@ -68,7 +68,7 @@ def test_no_kind_of_second_of_amocrm_is_overrun(database, pauses, background, da
         assert level <= 7, "bucket"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pauses=PAUSES, background=st.booleans(), data=st.data())
 @pytest.mark.parametrize(("plan", "leak", "threshold"), [("usual", 2, 50), ("enterprise", 5, 250)])
 def test_the_bucket_of_bitrix24_never_runs_over(
