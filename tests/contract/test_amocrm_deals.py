@@ -62,6 +62,38 @@ def test_a_reason_is_written_with_the_lost_stage_and_needs_it(office: Office) ->
     assert (lost.stage, str(lost.loss_reason_id)) == ("143", reasons[1])
 
 
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"amount": Decimal("NaN")}, "amount"),
+        ({"amount": Decimal("1E+40")}, "amount"),
+        ({"amount": Decimal(-1)}, "amount"),
+        ({"responsible_id": "Мария"}, "responsible_id"),
+        ({"stage_id": "143", "loss_reason_id": "дорого"}, "loss_reason_id"),
+        ({"pipeline_id": "../account"}, "pipeline_id"),
+    ],
+)
+def test_what_amocrm_could_not_mean_is_refused_by_its_path(
+    office: Office, changes: dict[str, Any], path: str
+) -> None:
+    deal = fresh_deal(office)
+    with pytest.raises(CrmError) as caught:
+        update(office, deal.id, **changes)
+    assert caught.value.kind == "rejected"
+    assert caught.value.detail.startswith(f"{path}: ")
+    assert office.portal.deals[deal.id] == deal
+
+
+def test_in_an_account_with_kopecks_the_budget_is_exact(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office.sandbox.amocrm.world.switches, "minor_units", True)
+    deal = fresh_deal(office)
+    assert update(office, deal.id, amount=Decimal("1000.50"))
+    assert office.portal.deals[deal.id].amount == Decimal("1000.5")
+    assert not update(office, deal.id, amount=Decimal("1000.499"))
+
+
 #: amoCRM's type, more of the definition, what people see, the same said otherwise, what cannot be.
 WRITTEN = [
     ("text", {}, "ул. Ленина, 5", "  ул. Ленина, 5 ", None),

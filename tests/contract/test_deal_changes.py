@@ -142,13 +142,12 @@ def test_a_field_of_any_type_is_written_as_people_say_it(
     truth = fresh_deal(office)
     # The settings of a portal are believed for an hour: a client that has just begun knows the field.
     client = office.again(office.limiter, PatientClock())
-    writer = client
-    assert writer.update_deal(str(truth.id), DealChanges(fields={name: written}))
+    assert client.update_deal(str(truth.id), DealChanges(fields={name: written}))
     found = client.deal(str(truth.id))
     assert found is not None
     assert found.fields[name] == read
-    assert not writer.update_deal(str(truth.id), DealChanges(fields={f"UF_CRM_{code}": again}))
-    assert writer.update_deal(str(truth.id), DealChanges(fields={name: ""}))
+    assert not client.update_deal(str(truth.id), DealChanges(fields={f"UF_CRM_{code}": again}))
+    assert client.update_deal(str(truth.id), DealChanges(fields={name: ""}))
     found = client.deal(str(truth.id))
     assert found is not None
     assert name not in found.fields

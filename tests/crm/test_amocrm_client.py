@@ -13,8 +13,9 @@ from responses import matchers
 
 from connector.clock import FixedClock
 from connector.config import AccountConfig
-from connector.crm.amocrm.api import RULES
+from connector.crm.amocrm.api import RULES, AmoApi
 from connector.crm.amocrm.client import AmoCrmClient
+from connector.crm.amocrm.files import SESSIONS, FileStore
 from connector.crm.amocrm.subscription import EVENTS, SWITCHED_OFF
 from connector.domain import CrmFile
 from connector.errors import CrmError
@@ -210,6 +211,58 @@ def test_a_file_goes_up_in_parts_of_the_size_asked_for(client, web) -> None:
     assert bodies[2:4] == [b"abcd", b"ef"]
 
 
+def stored(uuid: str, version: str, **more: Any) -> dict[str, Any]:
+    return {
+        "uuid": uuid,
+        "version_uuid": version,
+        "name": "Договор",
+        "size": 3,
+        "created_at": 1764000000,
+        "metadata": {"extension": "pdf"},
+        **more,
+    }
+
+
+def store(limiter: Turnstile) -> FileStore:
+    api = AmoApi(AccountConfig("main", "amocrm", BASE, TOKEN), limiter=limiter, clock=FixedClock(NOW))
+    return FileStore(api, "https://drive.amocrm.test")
+
+
+def test_a_new_version_is_sent_under_the_files_uuid_and_versions_are_listed(web, limiter) -> None:
+    drive = "https://drive.amocrm.test/v1.0"
+    part = f"{drive}/sessions/upload/first"
+    asked = matchers.json_params_matcher({"file_uuid": "u-1"}, strict_match=False)
+    session = {"upload_url": part, "max_part_size": 100, "max_file_size": 100, "session_id": 1}
+    web.post(f"{drive}/sessions", json=session, match=[asked])
+    web.post(part, json=stored("u-1", "v-2"))
+    rows = [stored("v-2", "", file_uuid="u-1"), stored("v-1", "", file_uuid="u-1")]
+    web.get(f"{drive}/files/u-1/versions", json={"_embedded": {"versions": rows}})
+    files = store(limiter)
+    file = CrmFile("Договор.pdf", b"abc", "application/pdf")
+    assert files.upload(file, version_of="u-1").version_uuid == "v-2"
+    assert [(one.uuid, one.version_uuid) for one in files.versions("u-1")] == [("u-1", "v-2"), ("u-1", "v-1")]
+
+
+def test_a_file_larger_than_the_service_takes_is_not_sent_at_all(web, limiter) -> None:
+    drive = "https://drive.amocrm.test/v1.0"
+    session = {"upload_url": f"{drive}/x", "max_part_size": 2, "max_file_size": 2, "session_id": 1}
+    web.post(f"{drive}/sessions", json=session)
+    with pytest.raises(CrmError, match="3 bytes, 2 are allowed"):
+        store(limiter).upload(CrmFile("Договор.pdf", b"abc", "application/pdf"))
+
+
+def test_an_upload_that_breaks_again_and_again_is_given_up(web, limiter) -> None:
+    drive = "https://drive.amocrm.test/v1.0"
+    session = {"upload_url": f"{drive}/x", "max_part_size": 9, "max_file_size": 9, "session_id": 1}
+    for _ in range(SESSIONS):
+        web.post(f"{drive}/sessions", json=session)
+        web.post(f"{drive}/x", status=504, body="<html>")
+        web.post(f"{drive}/x", status=404, json={"title": "Not Found"})
+    with pytest.raises(CrmError) as caught:
+        store(limiter).upload(CrmFile("Договор.pdf", b"abc", "application/pdf"))
+    assert caught.value.kind == "not_found"
+
+
 def test_a_deal_of_the_same_name_without_our_tag_is_somebody_elses(client, web) -> None:
     tell_account(web)
     stranger = {"id": 1, "_embedded": {"tags": [{"id": 1, "name": "важно"}]}}
@@ -265,6 +318,23 @@ def test_a_plan_without_webhooks_is_a_matter_of_set_up(client, web) -> None:
             },
             "NotBlank",
             "name: empty",
+        ),
+        (
+            400,
+            {
+                "validation-errors": [
+                    {
+                        "request_id": "0",
+                        "errors": [
+                            {"code": "NotBlank", "path": "name", "detail": "empty"},
+                            {"code": "InvalidType", "path": "price", "detail": "no int"},
+                        ],
+                    },
+                    {"request_id": "1", "errors": [{"code": "X", "path": "status_id", "detail": "no"}]},
+                ]
+            },
+            "NotBlank",
+            "name: empty; price: no int; status_id: no",
         ),
         (
             400,

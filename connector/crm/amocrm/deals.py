@@ -23,6 +23,9 @@ from connector.errors import CrmError
 
 WON, LOST = "142", "143"
 
+#: More than any deal, and still a whole number in JSON.
+LARGEST_AMOUNT = Decimal(10) ** 15
+
 #: The type of a pipeline's «Неразобранное»; no deal is moved there.
 UNSORTED = 1
 
@@ -66,6 +69,8 @@ class Deals:
                 raise self._refused("name", "a deal needs one")
             body["name"] = changes.name
         if changes.amount is not None:
+            if not changes.amount.is_finite() or not 0 <= changes.amount < LARGEST_AMOUNT:
+                raise self._refused("amount", f"{changes.amount} is no budget")
             body |= _price(lead, changes.amount)
         if changes.responsible_id is not None and changes.responsible_id != lead.id_at("responsible_user_id"):
             body["responsible_user_id"] = self._number("responsible_id", changes.responsible_id)

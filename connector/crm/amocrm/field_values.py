@@ -35,6 +35,9 @@ OBJECTS: Mapping[str, str | None] = {
 #: Parts of a «умный адрес» by their `enum_id`.
 ADDRESS_PARTS = ("address_line_1", "address_line_2", "city", "state", "zip", "country")
 
+#: «1e999999» is a number too, a megabyte long.
+MOST_DIGITS = 20
+
 _YES = {"да", "yes", "true", "1", "y"}
 _NO = {"нет", "no", "false", "0", "n"}
 
@@ -71,7 +74,11 @@ def decode(field_type: str, value: Wild, zone: ZoneInfo) -> str:
     if field_type in DAYS or field_type == "date_time":
         if not re.fullmatch(r"-?\d+", inner.text()):
             return inner.text().strip()
-        local = datetime.fromtimestamp(inner.int(), zone)
+        try:
+            local = datetime.fromtimestamp(inner.int(), zone)
+        except (ValueError, OverflowError, OSError):
+            # A year that no calendar has, as imports leave it: shown as it is kept.
+            return inner.text()
         return local.isoformat() if field_type == "date_time" else local.date().isoformat()
     return inner.text().strip()
 
@@ -163,8 +170,8 @@ def _number(text: str) -> str:
         number = Decimal(compact)
     except InvalidOperation:
         raise Unwritable(f"«{text}» is not a number") from None
-    if not number.is_finite():
-        raise Unwritable(f"«{text}» is not a number")
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        raise Unwritable(f"«{text}» is not a number that a field can hold")
     return format(number, "f")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from connector.crm.amocrm.api import AmoApi
 from connector.crm.amocrm.directory import SetUp
@@ -149,7 +149,8 @@ def _amount(custom: dict[str, CustomField]) -> Decimal:
     for value in price.values if price is not None else ():
         return value["value"].decimal()
     lines = custom.get("ITEMS")
-    return sum((_line(value["value"]) for value in (lines.values if lines else ())), Decimal(0))
+    total = sum((_line(value["value"]) for value in (lines.values if lines else ())), Decimal(0))
+    return total.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def _line(item: Wild) -> Decimal:

@@ -67,6 +67,10 @@ KINDS: dict[str, Kind] = {
 }
 
 
+#: What `price` takes in an account with minor units, where the SDK sends a float.
+PRICE_WITH_KOPECKS: Kind = ("float", lambda v: v is None or type(v) in (int, float))
+
+
 def price_of(deal: Deal) -> int:
     """The amount as the int field holds it: no amount is 0, kopecks are rounded."""
     return int((deal.amount or Decimal(0)).quantize(Decimal(1), ROUND_HALF_UP))
@@ -105,6 +109,8 @@ def model(world: World, deal: Deal, with_: set[str]) -> dict[str, Any]:
         "account_id": world.account_id,
         "labor_cost": None,
     }
+    if world.switches.minor_units:
+        body["price_with_minor_units"] = float(deal.amount or 0)
     if "is_price_modified_by_robot" in with_:
         body["is_price_modified_by_robot"] = False
     body["_links"] = world.link(f"{PATH}/{deal.id}")
@@ -208,7 +214,8 @@ def one(world: World, call: Call, lead_id: int) -> Reply:
 
 def check(world: World, item: dict[str, Any], row: Deal | None = None) -> list[Violation]:
     """What is wrong with a written lead; `row` is the one that a PATCH changes."""
-    found = check_types(item, KINDS) + check_embedded(item, "tags", "contacts", "companies")
+    kinds = {**KINDS, "price": PRICE_WITH_KOPECKS} if world.switches.minor_units else KINDS
+    found = check_types(item, kinds) + check_embedded(item, "tags", "contacts", "companies")
     if found:
         return found
     found += world.codec.check("leads", item.get("custom_fields_values"))
@@ -270,7 +277,7 @@ def changes(world: World, item: dict[str, Any], row: Deal | None) -> dict[str, A
     if item.get("name") is not None:
         result["name"] = item["name"]
     if "price" in item:
-        result["amount"] = None if item["price"] is None else Decimal(item["price"])
+        result["amount"] = None if item["price"] is None else Decimal(str(item["price"]))
     if item.get("responsible_user_id") is not None:
         result["responsible_id"] = item["responsible_user_id"]
     if row is None or "status_id" in item or "pipeline_id" in item:
