@@ -13,7 +13,7 @@ import click
 from connector.commands.common import start_log
 from connector.demo import LATENCY_S, Demo
 from connector.errors import ConfigError, Problem
-from connector.sandbox.app import main_loop
+from connector.sandbox.app import STATE_HELP, main_loop
 
 TEMPLATES_DIR = Path("templates")
 
@@ -60,9 +60,10 @@ def demo(port: int, as_json: bool, history: Path | None, no_browser: bool) -> No
 @json_option
 @history_option
 @click.option("--latency", default=LATENCY_S, show_default=True, help="Задержка ответов API, секунды.")
-def sandbox(port: int, as_json: bool, history: Path | None, latency: float) -> None:
-    """Только песочница: API amoCRM и Битрикс24, доска сделок и почтовый ящик."""
+@click.option("--state", type=click.Path(path_type=Path, file_okay=False), help=STATE_HELP)
+def sandbox(port: int, as_json: bool, history: Path | None, latency: float, state: Path | None) -> None:
+    """Только песочница: API amoCRM и Битрикс24, доска сделок, почтовый ящик, сбои и часы."""
     try:
-        main_loop(port, as_json=as_json, history=history, latency_s=latency)
+        main_loop(port, as_json=as_json, history=history, latency_s=latency, state=state)
     except OSError as error:
         raise ConfigError([Problem("--port", f"порт {port} не занять: {error.strerror}")]) from None

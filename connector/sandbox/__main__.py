@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from connector.errors import ConfigError
-from connector.sandbox.app import USUAL_LATENCY_S, main_loop
+from connector.sandbox.app import STATE_HELP, USUAL_LATENCY_S, main_loop
 
 
 @click.command(help="Песочница amoCRM и Битрикс24: API, доска сделок и почтовый ящик на этой машине.")
@@ -19,9 +19,10 @@ from connector.sandbox.app import USUAL_LATENCY_S, main_loop
     help="Папка с историей отдела вместо сгенерированной.",
 )
 @click.option("--latency", default=USUAL_LATENCY_S, show_default=True, help="Задержка ответов API, секунды.")
-def main(port: int, as_json: bool, history: Path | None, latency: float) -> None:
+@click.option("--state", type=click.Path(path_type=Path, file_okay=False), help=STATE_HELP)
+def main(port: int, as_json: bool, history: Path | None, latency: float, state: Path | None) -> None:
     try:
-        main_loop(port, as_json=as_json, history=history, latency_s=latency)
+        main_loop(port, as_json=as_json, history=history, latency_s=latency, state=state)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
 

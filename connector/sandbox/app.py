@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import click
-from flask import Flask
+from flask import Flask, Response, request
 from waitress.server import create_server
 
 from connector.sandbox.admin import Admin
@@ -31,8 +32,10 @@ from connector.sandbox.board import Board
 from connector.sandbox.board_words import api_user_id
 from connector.sandbox.faults import Faults
 from connector.sandbox.generate import ZONE, generate
-from connector.sandbox.history_files import read_history
+from connector.sandbox.history_files import Progress, read_history, silent
 from connector.sandbox.history_load import Past, load, prepare
+from connector.sandbox.journal import Journal
+from connector.sandbox.kept import Parts
 from connector.sandbox.mailbox import Mailbox
 from connector.sandbox.moving_clock import MovingClock
 from connector.sandbox.state import Portal
@@ -41,6 +44,8 @@ from connector.sandbox.state import Portal
 USUAL_LATENCY_S = 0.1
 #: More than `faults.MAX_HELD`, so that answers held back leave some for clearing the fault.
 WEB_THREADS = 40
+
+STATE_HELP = "Папка, в которой всё сделанное переживает перезапуск; без неё — только память."
 
 Dialect = Literal["amocrm", "bitrix24"]
 _PORTAL_NAMES: dict[Dialect, str] = {"amocrm": "Песочница amoCRM", "bitrix24": "Песочница Битрикс24"}
@@ -68,8 +73,10 @@ class Sandbox:
     """Both CRMs with one past, ready to talk after `start`.
 
     port 0: any free one. history: a folder in the history format instead of the generated year. latency_s:
-    how long each API answer takes. start_now: what the portals take for the present moment at start (aware);
-    None = the machine's. Raises ConfigError for a bad folder, OSError for a taken port.
+    how long each API answer takes. state: a folder in which everything outlives the process; what is kept
+    there is used instead of the history. progress: hears what takes long. start_now: what the portals take
+    for the present moment at start (aware); None = the machine's. Raises ConfigError for a bad folder,
+    OSError for a taken port.
     """
 
     def __init__(
@@ -81,17 +88,19 @@ class Sandbox:
         start_now: datetime | None = None,
         smtp_port: int = 0,
         keys: Secrets | None = None,
+        state: Path | None = None,
+        progress: Progress = silent,
     ) -> None:
         keys = keys or Secrets()
-        past = _past(history, start_now)
+        self.clock = MovingClock(start_now)
+        self._journal = Journal(state) if state is not None else None
+        self.portals = self._open_portals(history, start_now, progress)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.clock = MovingClock(start_now)
         self.faults = Faults(clock=self.clock)
         self.faults.latency_s = latency_s
-        self.portals: dict[str, Portal] = {name: _portal(name, past, self.clock) for name in _PORTAL_NAMES}
         self.mailbox = Mailbox(base_url=self.base_url, port=smtp_port)
         self.amocrm = AmoCrm(
             self.portals["amocrm"],
@@ -111,6 +120,7 @@ class Sandbox:
             faults=self.faults,
         )
         self.board = Board(self.portals, self.mailbox, add_bitrix_webhook=self.bitrix24.add_outgoing_webhook)
+        self._begin_journal()
         self.flask = self._make_flask()
         self._server: Any = None
         self._thread: threading.Thread | None = None
@@ -133,6 +143,8 @@ class Sandbox:
 
     def stop(self) -> None:
         """Answer no more and give the ports back."""
+        if self._journal is not None:
+            self._journal.close()
         self.amocrm.stop()
         self.bitrix24.stop()
         self.mailbox.stop()
@@ -176,6 +188,8 @@ class Sandbox:
     def _make_flask(self) -> Flask:
         flask = Flask(__name__, static_folder=None)
         flask.json.ensure_ascii = False  # type: ignore[attr-defined]
+        if self._journal is not None:
+            flask.after_request(self._keep)
         for blueprint in (
             self.amocrm.blueprint(),
             self.bitrix24.blueprint(),
@@ -186,21 +200,75 @@ class Sandbox:
             flask.register_blueprint(blueprint)
         return flask
 
+    def _open_portals(
+        self, history: Path | None, start_now: datetime | None, progress: Progress
+    ) -> dict[str, Portal]:
+        """The portals with what they know: from the journal when it has something, else from the past."""
+        portals: dict[str, Portal] = {
+            name: Portal(name, name=title, timezone=ZONE, clock=self.clock)
+            for name, title in _PORTAL_NAMES.items()
+        }
+        if self._journal is not None and not self._journal.is_new:
+            progress("читаю сохранённое состояние", 0, 0)
+            self._journal.restore(self._parts_of(portals))
+            return portals
+        past = _past(history, start_now, progress)
+        for portal in portals.values():
+            account = past.history.account
+            portal.timezone, portal.currency = account.tz, account.currency
+            progress(f"наполняю {portal.name}", 0, 0)
+            load(past, portal)
+        return portals
+
+    def _parts_of(self, portals: Mapping[str, Portal], **more: Any) -> Parts:
+        roots = {
+            "clock": self.clock,
+            **{f"portal.{name}": portal for name, portal in portals.items()},
+            **more,
+        }
+        passing: list[Any] = [part for portal in portals.values() for part in (portal.index, portal.queries)]
+        if more:
+            site = self.bitrix24.site
+            passing += [self.faults, self.amocrm.gate, site.bucket, site.operating, site.moves]
+        return Parts(roots, passing=passing)
+
+    def _begin_journal(self) -> None:
+        if self._journal is None:
+            return
+        parts = self._parts_of(self.portals, amocrm=self.amocrm, bitrix24=self.bitrix24)
+        if not self._journal.is_new:
+            self._journal.restore(parts, large_too_of=["amocrm", "bitrix24"])
+        self._journal.begin(parts, self.portals.values(), self.clock)
+
+    def _keep(self, response: Response) -> Response:
+        """No answer leaves before what it acknowledges is written."""
+        if self._journal is not None:
+            self._journal.commit(force=request.path.startswith("/oauth"))
+        return response
+
     def _close_server(self) -> None:
         for connection in list(self._server._map.values()):
             connection.close()
 
 
 def main_loop(
-    port: int, *, as_json: bool, history: Path | None = None, latency_s: float = USUAL_LATENCY_S
+    port: int,
+    *,
+    as_json: bool,
+    history: Path | None = None,
+    latency_s: float = USUAL_LATENCY_S,
+    state: Path | None = None,
 ) -> None:
-    """Run a sandbox until it is interrupted; prints one JSON line, or the addresses in words, when ready."""
+    """Run a sandbox until it is interrupted; prints one JSON line, or the addresses in words, when ready.
+
+    What takes long is told on stderr.
+    """
     over = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         over.set()
 
-    with Sandbox(port, history=history, latency_s=latency_s) as sandbox:
+    with Sandbox(port, history=history, latency_s=latency_s, state=state, progress=tell) as sandbox:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
         found = sandbox.describe()
@@ -209,26 +277,26 @@ def main_loop(
         else:
             click.echo(f"Доска:          {found['board_url']}")
             click.echo(f"Почтовый ящик:  {sandbox.base_url}/mail")
+            if state is not None:
+                click.echo(f"Состояние:      {state}, переживает перезапуск")
             click.echo("Ключи доступа печатает --json. Остановить: Ctrl+C.")
         over.wait()
+
+
+def tell(what: str, done: int, total: int) -> None:
+    """How far the loading of a long past is, one line a step, for a person."""
+    share = f" из {total:,}" if total else ""
+    count = f": {done:,}{share}".replace(",", " ") if done else ""
+    click.echo(f"… {what}{count}", err=True)
 
 
 def _only(found: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: found[name] for name in names}
 
 
-def _portal(name: Dialect, past: Past, clock: MovingClock) -> Portal:
-    account = past.history.account
-    portal = Portal(
-        name, name=_PORTAL_NAMES[name], timezone=account.tz, currency=account.currency, clock=clock
-    )
-    load(past, portal)
-    return portal
-
-
-def _past(folder: Path | None, start_now: datetime | None) -> Past:
+def _past(folder: Path | None, start_now: datetime | None, progress: Progress) -> Past:
     if folder is not None:
-        return prepare(read_history(folder))
+        return prepare(read_history(folder, progress))
     return _generated((start_now or datetime.now(UTC)).astimezone(ZoneInfo(ZONE)).date())
 
 

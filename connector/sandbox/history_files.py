@@ -17,8 +17,13 @@ from zoneinfo import ZoneInfo
 from connector.errors import ConfigError, Problem
 from connector.sandbox.history_tables import TABLES, History, HistoryAccount
 
+#: Hears (what is done, lines done, lines in all; 0 = unknown).
+Progress = Callable[[str, int, int], None]
+
 #: More problems than this help nobody: reading stops.
 MAX_PROBLEMS = 50
+#: Rows between two words on how far the reading is.
+PROGRESS_ROWS = 50_000
 #: Tables without which there is nothing to show; the others may be missing.
 REQUIRED = ("managers", "stages", "deals", "transitions")
 
@@ -68,15 +73,23 @@ def write_history(history: History, folder: Path) -> None:
             writer.writerows([_cell(value) for value in row] for row in getattr(history, table))
 
 
-def read_history(folder: Path) -> History:
-    """The history in `folder`. Raises ConfigError that names every bad cell as `file:line`."""
+def silent(_what: str, _done: int, _total: int) -> None:
+    """The progress that nobody wants to hear."""
+
+
+def read_history(folder: Path, progress: Progress = silent) -> History:
+    """The history in `folder`. Raises ConfigError that names every bad cell as `file:line:column`."""
     problems: list[Problem] = []
     account = _read_account(folder, problems)
     if account is None:
         raise ConfigError(problems)
     history = History(account)
     for table in TABLES:
-        getattr(history, table).extend(_read_table(folder, table, problems))
+        rows = getattr(history, table)
+        for row in _read_table(folder, table, problems):
+            rows.append(row)
+            if len(rows) % PROGRESS_ROWS == 0:
+                progress(f"читаю {table}.csv", len(rows), 0)
         if len(problems) >= MAX_PROBLEMS:
             break
     if not problems:

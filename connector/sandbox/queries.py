@@ -23,6 +23,8 @@ class Queries:
     def __init__(self, portal: Portal) -> None:
         self._portal = portal
         self._lock = threading.Lock()
+        #: How often something changed that the revision does not tell.
+        self.forgotten = 0
         self._found: OrderedDict[Hashable, tuple[int, Sequence[Any]]] = OrderedDict()
 
     def rows(self, key: Hashable, search: Callable[[], Sequence[Any]]) -> Sequence[Any]:
@@ -44,4 +46,5 @@ class Queries:
     def forget(self) -> None:
         """Something changed that the portal's revision does not tell."""
         with self._lock:
+            self.forgotten += 1
             self._found.clear()

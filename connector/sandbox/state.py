@@ -18,7 +18,7 @@ from typing import Any, Generic, Literal, TypeVar
 from connector.sandbox.moving_clock import MovingClock
 from connector.sandbox.portal_index import Indexes
 from connector.sandbox.queries import Queries
-from connector.sandbox.table import Table
+from connector.sandbox.table import Log, Table
 
 V = TypeVar("V")
 
@@ -303,7 +303,7 @@ class Portal:
         self.channels: dict[str, str] = {}
         self.deals, self.contacts, self.companies = {}, {}, {}
         self.tasks, self.notes, self.files, self.notices = {}, {}, {}, {}
-        self.history: list[HistoryRow] = []
+        self.history: Log[HistoryRow] = Log()
         self.clock = clock or MovingClock()
         #: Grows with every change; the board polls it.
         self.revision = 0
@@ -320,6 +320,11 @@ class Portal:
     def now(self) -> datetime:
         """The present by the portal's clock; aware UTC, whole seconds."""
         return self.clock.now().replace(microsecond=0)
+
+    @property
+    def version(self) -> object:
+        """Differs from what it was whenever anything of the account may have changed."""
+        return self.revision, self.queries.forgotten, sum(self._next_id.values())
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)

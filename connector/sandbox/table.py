@@ -1,20 +1,21 @@
-"""A table of entities by id that knows the order of its ids and what was written since last asked.
+"""Containers of the sandbox that know what was written to them since a journal last asked.
 
-A plain dictionary to those who read it. Rows are replaced, not changed in place; whoever does change one in
-place calls `touch`.
+Plain dictionaries and lists to those who read them. Values are replaced, not changed in place; whoever does
+change one in place calls `touch`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Hashable, Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Table(dict[int, V]):
-    """Not thread-safe by itself: written under the portal's lock."""
+class Tracked(dict[K, V]):
+    """A dictionary with the keys that were written or removed, while a journal is kept."""
 
     # The mutators of a dictionary that must all pass through __setitem__ and __delitem__ below.
     update = MutableMapping.update
@@ -22,13 +23,42 @@ class Table(dict[int, V]):
     clear = MutableMapping.clear
     setdefault = MutableMapping.setdefault
 
+    #: None: nobody keeps a journal.
+    written: set[K] | None = None
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self.touch(key)
+
+    def __delitem__(self, key: K) -> None:
+        super().__delitem__(key)
+        self.touch(key)
+
+    def pop(self, key: K, *default: Any) -> Any:
+        if key not in self and default:
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+    def __ior__(self, other: Any) -> Tracked[K, V]:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def touch(self, key: K) -> None:
+        """That value was written, or changed in place."""
+        if self.written is not None:
+            self.written.add(key)
+
+
+class Table(Tracked[int, V]):
+    """Entities by id, which it can give in the order of their ids. Written under the portal's lock."""
+
     def __init__(self, rows: Mapping[int, V] | Iterable[tuple[int, V]] = ()) -> None:
         super().__init__(rows)
         self._ids: list[int] = []
         self._rows: list[V] = []
         self._is_stale = True
-        #: Ids written or removed, while somebody keeps a journal.
-        self.written: set[int] | None = None
 
     def __setitem__(self, key: int, value: V) -> None:
         if not self._is_stale:
@@ -40,33 +70,18 @@ class Table(dict[int, V]):
             else:
                 self._is_stale = True
         super().__setitem__(key, value)
-        self.touch(key)
 
     def __delitem__(self, key: int) -> None:
         super().__delitem__(key)
         if not self._is_stale:
             place = bisect_left(self._ids, key)
             del self._ids[place], self._rows[place]
-        self.touch(key)
 
-    def pop(self, key: int, *default: Any) -> Any:
-        if key not in self and default:
-            return default[0]
-        value = self[key]
-        del self[key]
-        return value
-
-    def __ior__(self, other: Any) -> Table[V]:  # type: ignore[override,misc]
-        self.update(other)
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Table, (dict(self),)
-
-    def touch(self, key: int) -> None:
-        """That row was written, or changed in place."""
-        if self.written is not None:
-            self.written.add(key)
+    def refill(self, rows: Mapping[int, V]) -> None:
+        """Exchange all rows at once; a journal is not told."""
+        dict.clear(self)
+        dict.update(self, rows)
+        self._is_stale = True
 
     def rows(self) -> list[V]:
         """All rows in the order of their ids; a list of the caller's own."""
@@ -75,3 +90,7 @@ class Table(dict[int, V]):
             self._rows = [self[key] for key in self._ids]
             self._is_stale = False
         return self._rows.copy()
+
+
+class Log(list[V]):
+    """A list that only grows at its end."""

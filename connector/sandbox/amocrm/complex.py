@@ -228,6 +228,8 @@ def _people(world: World, call: Call, embedded: dict[str, Any]) -> tuple[int | N
         if contact.company_id is None:
             # Part of the same write: nobody is told of a second change.
             contact.company_id = company_id
+            world.portal.contacts.touch(contact_id)
+            world.portal.index.contacts_of_company.forget()
     return contact_id, company_id
 
 

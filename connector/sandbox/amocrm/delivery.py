@@ -73,6 +73,8 @@ class Delivery:
     Without `start` nothing leaves; `run_due` sends what is due in the caller's thread.
     """
 
+    NOT_KEPT = frozenset({"attempts", "_in_flight", "_stopping"})
+
     def __init__(self, world: World, faults: Faults) -> None:
         self._world = world
         self._faults = faults

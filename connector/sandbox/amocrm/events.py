@@ -27,6 +27,7 @@ from connector.sandbox.amocrm.wire import (
 )
 from connector.sandbox.amocrm.world import Route, World
 from connector.sandbox.state import Change, HistoryRow
+from connector.sandbox.table import Log
 
 PATH = "/api/v4/events"
 MAX_LIMIT, TOO_MANY = 100, 50
@@ -70,10 +71,15 @@ def _tail_of(event_id: str) -> int | None:
 class EventLog:
     """All events of the account, the newest first."""
 
+    #: Made anew from the history and what was heard.
+    NOT_KEPT = frozenset({"_events", "_from_history", "_from_heard", "_is_sorted"})
+
     def __init__(self, world: World) -> None:
         self._world = world
         self._from_history = 0
+        self._from_heard = 0
         self._number = 0
+        self._heard: Log[Event] = Log()
         self._events: list[Event] = []
         self._is_sorted = True
         world.portal.listen(self._hear)
@@ -93,14 +99,18 @@ class EventLog:
             self._events.append(Event(row.id, fact, row.at, row.by))
             self._is_sorted = False
         self._from_history = len(history)
+        fresh = self._heard[self._from_heard :]
+        if fresh:
+            self._events += fresh
+            self._from_heard += len(fresh)
+            self._is_sorted = False
 
     def _hear(self, change: Change) -> None:
         for fact in facts(self._world, change):
             self._number += 1
             # The high bit keeps these apart from ids made of history rows.
             tail = (1 << 60) | self._number
-            self._events.append(Event(tail, fact, change.at, change.by))
-            self._is_sorted = False
+            self._heard.append(Event(tail, fact, change.at, change.by))
 
 
 def _creation(row: HistoryRow) -> Fact:

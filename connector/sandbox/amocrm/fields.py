@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from connector.sandbox.state import Portal, Requisites
+from connector.sandbox.table import Table
 
 #: Tags of contacts and companies are kept in `fields` under this name; deals have an attribute.
 TAGS_KEY = "Теги"
@@ -151,23 +153,48 @@ class FieldBook:
             for row in self._rows(found.entity):
                 if old in row.fields:
                     row.fields[name] = row.fields.pop(old)
+                    self._tables()[found.entity].touch(row.id)
 
     def remove(self, found: Field) -> None:
         with self._portal.lock:
             del self._fields[found.entity][found.id]
             for row in self._rows(found.entity):
-                row.fields.pop(found.name, None)
+                if row.fields.pop(found.name, None) is not None:
+                    self._tables()[found.entity].touch(row.id)
+
+    def kept_state(self) -> dict[str, Any]:
+        """For a journal: the definitions without the functions that read and write their values."""
+        names = [item.name for item in dataclass_fields(Field) if item.name not in ("get", "set")]
+        rows = [
+            {name: getattr(found, name) for name in names}
+            for table in self._fields.values()
+            for found in table.values()
+        ]
+        return {"fields": rows, "multitext_kinds": self.multitext_kinds}
+
+    def put_back(self, state: dict[str, Any]) -> None:
+        """What `kept_state` gave. The functions of predefined fields are those of this book's own ones."""
+        own = {(f.entity, f.name): f for table in self._fields.values() for f in table.values()}
+        self.multitext_kinds = state["multitext_kinds"]
+        self._fields = {}
+        for row in state["fields"]:
+            known = own.get((row["entity"], row["name"])) if row["is_predefined"] else None
+            get = known.get if known else _stored_getter(row["name"])
+            put = known.set if known else _stored_setter(row["name"])
+            self._fields.setdefault(row["entity"], {})[row["id"]] = Field(**row, get=get, set=put)
 
     def new_enum_id(self) -> int:
         return self._portal.new_id("amocrm_enum", 900_001)
 
     def _rows(self, entity: str) -> list[Any]:
-        tables: dict[str, dict[int, Any]] = {
+        return list(self._tables().get(entity, {}).values())
+
+    def _tables(self) -> dict[str, Table[Any]]:
+        return {
             "leads": self._portal.deals,
             "contacts": self._portal.contacts,
             "companies": self._portal.companies,
         }
-        return list(tables.get(entity, {}).values())
 
     def _refresh_channels(self) -> None:
         table = self._fields["leads"]

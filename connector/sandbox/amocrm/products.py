@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from connector.sandbox.amocrm.fields import VAT_CHOICES
 from connector.sandbox.amocrm.world import World
 from connector.sandbox.state import Deal, ProductRow
+from connector.sandbox.table import Table, Tracked
 
 PRODUCTS_ID = 4521
 PRODUCTS_ENTITY = f"catalogs/{PRODUCTS_ID}"
@@ -61,8 +62,8 @@ class Shelf:
         now = world.portal.now()
         self._world = world
         self.catalogs = {PRODUCTS_ID: Catalog(PRODUCTS_ID, "Товары", "products", 20, 0, now, now)}
-        self.elements: dict[int, Element] = {}
-        self._by_product: dict[Product, Element] = {}
+        self.elements: Table[Element] = Table()
+        self._by_product: Tracked[Product, Element] = Tracked()
         #: Elements of other lists by the deal that they are linked with, and their quantities.
         self.links: dict[int, dict[int, Decimal]] = {}
         for name, type_, code in (

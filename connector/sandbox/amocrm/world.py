@@ -17,6 +17,7 @@ from connector.sandbox.amocrm.request import Call
 from connector.sandbox.amocrm.switches import Switches
 from connector.sandbox.amocrm.wire import Reply, Violation, not_a_choice, unix
 from connector.sandbox.state import Change, EntityType, Pipeline, Portal, Stage, User
+from connector.sandbox.table import Tracked
 
 if TYPE_CHECKING:
     from connector.sandbox.amocrm.products import Shelf
@@ -61,7 +62,7 @@ class World:
     codec: ValueCodec = field(init=False)
     shelf: Shelf = field(init=False)
     #: (entity, id) -> who made it, who changed it last; the portal keeps this for deals only.
-    authors: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    authors: Tracked[tuple[str, int], tuple[int, int]] = field(default_factory=Tracked)
     tags: dict[str, dict[str, Tag]] = field(default_factory=dict)
     #: What the portal has no place for: a task's duration, a note's responsible user, pinned notes.
     durations: dict[int, int] = field(default_factory=dict)

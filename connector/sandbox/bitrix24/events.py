@@ -68,6 +68,8 @@ class Delivery:
 class EventQueue:
     """Bindings and what waits to be sent. Everything is public to tests through `pending` and `flush`."""
 
+    NOT_KEPT = frozenset({"_stopping"})
+
     def __init__(self, site: Site) -> None:
         self._site = site
         self._condition = threading.Condition()

@@ -33,6 +33,7 @@ from connector.sandbox.state import Portal
 
 #: Ends of names of methods that change nothing; a batch is judged by its commands.
 _READS = (".list", ".get", ".fields", "batch")
+_NO_READS = frozenset({"event.offline.get"})
 APP_ONLY_TEXTS = {
     "WRONG_AUTH_TYPE": "Current authorization type is denied for this method",
     "ACCESS_DENIED": "Access denied! Application context required",
@@ -198,7 +199,7 @@ class Bitrix24:
                 try:
                     answer = method.run(call)
                 finally:
-                    if not method.name.endswith(_READS):
+                    if method.name in _NO_READS or not method.name.endswith(_READS):
                         # A field or a link may have changed, which no revision tells.
                         self.site.portal.queries.forget()
         page = answer if isinstance(answer, Page) else Page(answer)

@@ -18,6 +18,7 @@ from connector.sandbox.bitrix24.limits import LeakyBucket, OperatingBook
 from connector.sandbox.bitrix24.switches import Switches
 from connector.sandbox.faults import Faults
 from connector.sandbox.state import HistoryRow, Portal, Stage, UnknownEntity
+from connector.sandbox.table import Table, Tracked
 
 if TYPE_CHECKING:
     from connector.sandbox.bitrix24.events import EventQueue
@@ -69,7 +70,7 @@ class Site:
     bucket: LeakyBucket = field(default_factory=LeakyBucket)
     operating: OperatingBook = field(default_factory=OperatingBook)
     leads: dict[int, Lead] = field(default_factory=dict)
-    activities: dict[int, dict[str, Any]] = field(default_factory=dict)
+    activities: Table[dict[str, Any]] = field(default_factory=Table)
     task_extras: dict[int, dict[str, Any]] = field(default_factory=dict)
     requisite_extras: dict[int, dict[str, Any]] = field(default_factory=dict)
     requisite_links: dict[tuple[int, int], dict[str, int]] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class Site:
     oauth: OAuth = field(init=False)
     events: EventQueue = field(init=False)
     offline: OfflineQueue = field(init=False)
-    _numbers: dict[object, int] = field(default_factory=dict)
+    _numbers: Tracked[object, int] = field(default_factory=Tracked)
     _acting: threading.local = field(default_factory=threading.local)
 
     def __post_init__(self) -> None:

@@ -236,6 +236,7 @@ def _update(call: Call, activity: dict[str, Any], values: dict[str, Any]) -> Non
     if all(activity.get(name) == value for name, value in values.items()):
         return
     activity |= {**values, "LAST_UPDATED": call.site.now(), "EDITOR_ID": call.user_id}
+    call.site.activities.touch(activity["ID"])
     if activity["_TASK"]:
         changes: dict[str, Any] = {}
         if "COMPLETED" in values:
