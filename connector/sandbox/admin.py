@@ -73,7 +73,10 @@ class Admin:
 
     def kinds(self) -> Answer:
         """What may be ordered, with its Russian name."""
-        return jsonify(requests=REQUEST_FAULTS, hooks=HOOK_FAULTS)
+        def named(titles: dict[str, str]) -> list[dict[str, str]]:
+            return [{"what": what, "title": title} for what, title in titles.items()]
+
+        return jsonify(requests=named(REQUEST_FAULTS), hooks=named(HOOK_FAULTS))
 
     def show_time(self) -> Answer:
         return jsonify(now=self._clock.now().isoformat(), shift_s=round(self._clock.shift.total_seconds()))

@@ -38,7 +38,7 @@ class Board:
         self._add_bitrix_webhook = add_bitrix_webhook
 
     def blueprint(self) -> Blueprint:
-        """Pages at `/board` and `/mail`, JSON at `/sandbox/api/{crm}/…`, files at `/sandbox/files/…`."""
+        """Pages at `/board`, `/mail` and `/faults`, JSON at `/sandbox/api/{crm}/…`, files at `/sandbox/files/…`."""
         bp = Blueprint(
             "sandbox_board",
             __name__,
@@ -51,6 +51,7 @@ class Board:
         bp.get("/board/<crm>", endpoint="board")(self._board_page)
         bp.get("/board/<crm>/deals/<int:deal_id>", endpoint="deal")(self._deal_page)
         bp.get("/mail", endpoint="mail")(self._mail_page)
+        bp.get("/faults", endpoint="faults")(lambda: self._page("faults.html", crm=None, page="faults"))
         bp.get("/sandbox/files/<crm>/<uuid>")(self._file)
         api = "/sandbox/api"
         bp.get(f"{api}/revision")(self._revision)
@@ -93,7 +94,8 @@ class Board:
         return self._page("board.html", crm=crm, deal_id=deal_id)
 
     def _mail_page(self) -> str:
-        return self._page("mail.html", crm=None, smtp=f"{self._mailbox.smtp_host}:{self._mailbox.smtp_port}")
+        smtp = f"{self._mailbox.smtp_host}:{self._mailbox.smtp_port}"
+        return self._page("mail.html", crm=None, page="mail", smtp=smtp)
 
     def _file(self, crm: str, uuid: str) -> AnyResponse:
         file = self._view(crm).file(uuid)
