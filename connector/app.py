@@ -38,7 +38,7 @@ from connector.reports import REPORTS
 from connector.reports.render import check_templates
 from connector.scheduler import Scheduler, Tick
 from connector.status import Status, gather
-from connector.store import facts, inbox
+from connector.store import facts, inbox, missed
 from connector.store.database import Database
 from connector.store.jobs import DEFAULT_QUEUE, Job, JobQueue
 from connector.store.rate_limits import SharedLimiter
@@ -64,6 +64,9 @@ HISTORY_PATIENCE = timedelta(minutes=30)
 
 #: Events carry names and addresses of people: they are kept for questions, not for ever.
 KEEP_EVENTS = timedelta(days=30)
+
+#: How many webhooks were missed on a day is worth knowing for a year and a month.
+KEEP_MISSED = timedelta(days=396)
 
 #: Until the CRM has told its own.
 DEFAULT_TIMEZONE = "Europe/Moscow"
@@ -314,8 +317,10 @@ class App:
         return Directories(self.db, clients, crms, self.clock)
 
     def _forget_events(self) -> int:
+        now = self.clock.now()
         with self.db.begin() as conn:
-            return inbox.prune(conn, self.clock.now() - KEEP_EVENTS)
+            missed.prune(conn, (now - KEEP_MISSED).date())
+            return inbox.prune(conn, now - KEEP_EVENTS)
 
     @staticmethod
     def _discard(_: Any) -> None:
@@ -330,7 +335,7 @@ class App:
             row = facts.account_row(conn, account)
         timezone = row.timezone if row else DEFAULT_TIMEZONE
         own = [
-            ("reconcile", "*/5 * * * *", "reconcile"),
+            ("reconcile", "*/4 * * * *", "reconcile"),
             ("directory", "17 * * * *", "directory"),
             ("held", "*/15 * * * *", "recheck_held"),
         ]

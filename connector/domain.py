@@ -156,6 +156,15 @@ class Deal:
 
 
 @dataclass(frozen=True, slots=True)
+class DealMark:
+    """Where a walk over all deals stopped: the last deal that it gave, as it was then."""
+
+    deal_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DealCard:
     """A deal with all that a document about it needs."""
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -237,8 +238,21 @@ def describe(effect: Effect, titles: Mapping[str, str] = _NO_TITLES) -> str:
             return f"задача «{inner_quotes(params['text'].splitlines()[0])}»"
         case "note":
             return f"примечание «{inner_quotes(params['text'].splitlines()[0])}»"
+        case "update":
+            return f"изменение сделки: {_changes(params)}"
         case _:
             return "закрыть задачу о недостающих данных"
+
+
+def _changes(params: Mapping[str, Any]) -> str:
+    """What an update changes: «этап «Договор отправлен», поле «Отрасль», теги»."""
+    parts = [f"этап «{params['stage']}»"] if params.get("stage") else []
+    if params.get("responsible"):
+        parts.append(f"ответственный «{params['responsible']}»")
+    parts += [f"поле «{name}»" for name in params.get("field_values", {})]
+    if params.get("tags") or params.get("remove_tags"):
+        parts.append("теги")
+    return ", ".join(parts)
 
 
 def _digest(names: list[str]) -> str:

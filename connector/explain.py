@@ -5,17 +5,18 @@ The same story is printed by `connector why` and shown on the deal's page. Reads
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from connector.domain import EventKind, StageChange
 from connector.effects import describe
-from connector.store import facts, inbox, outbox, runs
+from connector.store import facts, inbox, missed, outbox, runs
 from connector.store.database import Database
 from connector.store.facts import DealRow, Directory
 from connector.store.inbox import InboxRow
+from connector.store.missed import Missed
 from connector.store.outbox import Effect
 from connector.store.runs import RuleRun
 
@@ -25,6 +26,7 @@ _RESULTS = {
     "no_match": "условие не выполнено",
     "error": "условие не вычислилось",
     "repeated": "уже срабатывало раньше",
+    "stopped": "остановлено, сделку гоняют по кругу",
 }
 
 STATUSES = {
@@ -46,7 +48,22 @@ EVENTS = {
     EventKind.COMPANY_CHANGED: "компания изменена",
     EventKind.OTHER: "другое",
 }
-SOURCES = {"webhook": "вебхук", "reconcile": "сверка", "hand": "вручную"}
+SOURCES = {
+    "webhook": "вебхук",
+    "reconcile": "сверка",
+    "queue": "очередь событий CRM",
+    "backfill": "чтение истории",
+    "hand": "вручную",
+}
+
+#: What a webhook did not tell.
+MISSED = {
+    "new": "новая сделка",
+    "moved": "переход на другой этап",
+    "changed": "изменение сделки",
+    "deleted": "удаление",
+    "restored": "восстановление",
+}
 EVENT_STATUSES = {"new": "в очереди", "done": "обработан", "ignored": "не понадобился"}
 
 
@@ -61,7 +78,8 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that we know of a deal. `own`: effects that no rule decided, such as tasks about held ones."""
+    """All that we know of a deal. `own`: effects that no rule decided, such as tasks about held ones;
+    `movers`: rules whose moves were made by us, by the move's event id; `missed`: what no webhook told."""
 
     account: str
     deal_id: str
@@ -71,6 +89,13 @@ class Story:
     moves: tuple[tuple[StageChange, str, str], ...]
     firings: tuple[Firing, ...]
     own: tuple[Effect, ...]
+    movers: Mapping[str, str]
+    missed: tuple[Missed, ...]
+
+    def made_by(self, move: StageChange) -> str:
+        """«, сделал Коннектор по правилу …» for a move of ours, else ""."""
+        rule = self.movers.get(move.event_id)
+        return "" if rule is None else f", сделал Коннектор по правилу «{rule}»"
 
 
 def tell(db: Database, account: str, deal_id: str) -> Story:
@@ -82,6 +107,9 @@ def tell(db: Database, account: str, deal_id: str) -> Story:
         moves = facts.changes_of(conn, account, deal_id)
         answers = runs.of_deal(conn, account, deal_id)
         effects = outbox.of_deal(conn, account, deal_id)
+        own = facts.own_changes(conn, account, deal_id)
+        unsaid = missed.of_deal(conn, account, deal_id)
+    rules = {effect.id: effect.rule for effect in effects}
     by_run: dict[int | None, list[Effect]] = {}
     for effect in effects:
         by_run.setdefault(effect.run_id, []).append(effect)
@@ -101,6 +129,8 @@ def tell(db: Database, account: str, deal_id: str) -> Story:
         ),
         firings=tuple(Firing(run, _RESULTS[run.result], tuple(by_run.get(run.id, ()))) for run in answers),
         own=tuple(by_run.get(None, ())),
+        movers={event_id: rules.get(effect_id, "") for event_id, effect_id in own.items()},
+        missed=tuple(unsaid),
     )
 
 
@@ -155,9 +185,9 @@ def as_lines(story: Story, local: Any, describe: Callable[[Effect], str] = descr
         lines.append(f"Сделка {story.deal_id} «{story.deal.name}», {story.place}, сумма: {amount}")
     lines.append("")
     lines.append("Движение по этапам:")
-    lines += [f"  {at(m.at)}  {before or 'создана'} → {after}" for m, before, after in story.moves] or [
-        "  нет"
-    ]
+    lines += [
+        f"  {at(m.at)}  {before or 'создана'} → {after}{story.made_by(m)}" for m, before, after in story.moves
+    ] or ["  нет"]
     lines.append("Правила:")
     for firing in story.firings:
         trace = trace_text(firing.run.trace)
@@ -175,6 +205,9 @@ def as_lines(story: Story, local: Any, describe: Callable[[Effect], str] = descr
         times = f", доставлен {event.deliveries} раз(а)" if event.deliveries > 1 else ""
         note = f" ({event.note})" if event.note else ""
         lines.append(f"  {at(event.received_at)}  {event_text(event)}{note}{times}")
+    if story.missed:
+        lines.append("Вебхук не пришёл, нашла сверка:")
+        lines += [f"  {at(one.found_at)}  {MISSED[one.kind]}" for one in story.missed]
     return lines
 
 

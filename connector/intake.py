@@ -7,29 +7,35 @@ before the account went live, nor on the connector's own service deal.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from connector import loops
 from connector.cards import CardReader
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.directory import Directories
 from connector.domain import SERVICE_TAG, CrmEvent, Deal, DealCard, EventKind, StageChange
-from connector.moves import entry_ordinal, merge
+from connector.moves import Merge, entry_ordinal, merge
+from connector.own_moves import OwnMoves
 from connector.playbook.due import due_at
 from connector.playbook.evaluate import Evaluation, Move, candidates, evaluate, facts_of, idempotency_scope
-from connector.playbook.model import Action, Playbook, Rule, TaskAction
-from connector.store import facts, inbox, outbox, runs
+from connector.playbook.model import Action, Playbook, Rule, TaskAction, UpdateAction
+from connector.playbook.stages import target_stage
+from connector.store import facts, inbox, missed, outbox, runs
 from connector.store.database import Database
-from connector.store.facts import AccountRow, Directory
+from connector.store.facts import AccountRow, DealRow, Directory
 from connector.store.inbox import InboxRow, Source
 from connector.store.jobs import Job, JobQueue
 from connector.store.outbox import Effect
+
+log = logging.getLogger(__name__)
 
 #: CRMs tell of one change in several hooks within milliseconds: a deal is read this long after its hint at
 #: the earliest, so that one reading covers them all.
@@ -42,7 +48,23 @@ CLOCK_SKEW = timedelta(seconds=0.2)
 #: events than this are put aside in one piece and sorted out by a worker, this many a transaction.
 AT_ONCE = 50
 
+#: Sources of hints that come from comparing with the CRM: what they bring was missed by webhooks.
+FINDERS = ("reconcile", "queue")
+
+#: When the task about rules that chase each other is due: money may hang on the deal.
+ALARM_DUE = timedelta(hours=2)
+
+News = Literal["new", "moved", "changed", "deleted", "restored"]
+
 _PARTY_EVENTS = {EventKind.CONTACT_CHANGED: "contact", EventKind.COMPANY_CHANGED: "company"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of a hint: `note` says in Russian why nothing was done, `news` what we had not known."""
+
+    note: str = ""
+    news: News | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +97,7 @@ class Intake:
         self._playbook = playbook
         self._cards = cards
         self._clock = clock
+        self._own_moves = OwnMoves(db, clock)
 
     def receive(
         self, account: str, events: Sequence[CrmEvent], payload: Mapping[str, Any], source: Source = "webhook"
@@ -107,6 +130,11 @@ class Intake:
                 )
         return used
 
+    def take_hints(self, account: str, hints: Sequence[CrmEvent], source: Source) -> None:
+        """Store what our own reading of the CRM has found, in portions: nobody waits for an answer."""
+        for start in range(0, len(hints), AT_ONCE):
+            self.receive(account, hints[start : start + AT_ONCE], {"found_by": source}, source)
+
     def sort_out(self, job: Job) -> None:
         """Job handler: take in the events of a large delivery. A repeat reads the deals once more."""
         payload = job.args["payload"]
@@ -130,11 +158,16 @@ class Intake:
             row = inbox.find(conn, job.args["inbox_id"])
         if row is None or row.status != "new":
             return
-        note = self._party_changed(row) if row.kind in _PARTY_EVENTS else self._deal_changed(row)
+        is_party = row.kind in _PARTY_EVENTS
+        reading = self._party_changed(row) if is_party else self._deal_changed(row)
         with self._db.begin() as conn:
-            inbox.mark(conn, row, "ignored" if note else "done", self._clock.now(), note)
+            if row.source == "webhook" and reading.news is None:
+                missed.forgive(
+                    conn, row.account, row.entity_id, received_at=row.received_at, event_at=row.event_at
+                )
+            inbox.mark(conn, row, "ignored" if reading.note else "done", self._clock.now(), reading.note)
 
-    def _deal_changed(self, row: InboxRow) -> str:
+    def _deal_changed(self, row: InboxRow) -> Reading:
         if row.source == "webhook":
             early = row.received_at + SETTLE - self._clock.now()
             if early > timedelta(0):
@@ -142,11 +175,11 @@ class Intake:
         with self._db.read() as conn:
             known = facts.deal_row(conn, row.account, row.entity_id)
         if known is not None and known.read_at > row.received_at + CLOCK_SKEW:
-            return "сделка уже прочитана после этого сигнала"
-        return self.read_deal(row.account, row.entity_id)
+            return Reading("сделка уже прочитана после этого сигнала")
+        return self.read_deal(row.account, row.entity_id, found=row.source in FINDERS)
 
-    def read_deal(self, account: str, deal_id: str) -> str:
-        """Read a deal back and act on what changed; "" or, in Russian, why nothing was done."""
+    def read_deal(self, account: str, deal_id: str, *, found: bool = False) -> Reading:
+        """Read a deal back and act on what changed. found: what is new was found by comparing, not told."""
         started = self._clock.now()
         client = self._clients[account]
         with self._db.read() as conn:
@@ -154,29 +187,37 @@ class Intake:
         history = list(client.stage_changes(deal_id=deal_id))
         deal = client.deal(deal_id)
         if deal is None or deal.is_deleted:
-            return self._deal_gone(account, deal_id, started)
+            return self._deal_gone(account, deal_id, started, found)
         if SERVICE_TAG in deal.tags:
             with self._db.begin() as conn:
                 facts.save_deals(conn, [deal], read_at=started)
-            return "служебная сделка Коннектора"
+            return Reading("служебная сделка Коннектора")
         directory, account_row = self._directories.covering(account, deal, history)
         merged = merge(stored, history, deal)
-        moves = [move for move in merged.to_ask if move.at >= account_row.live_since]
+        ours = self._own_moves.among(account_row, deal_id, merged)
+        moves = [
+            move for move in merged.to_ask if move.at >= account_row.live_since and ours.may_start_rules(move)
+        ]
         card, decisions = self._ask_rules(deal, moves, merged.history, client, directory, account_row)
         decided_at = self._clock.now()
         if card is not None:
             # What was decided on these data is made of these data.
             self._cards.keep(card, decided_at)
         with self._db.begin() as conn:
+            news = _news(facts.deal_row(conn, account, deal_id), deal, merged, account_row)
             facts.save_deals(conn, [deal], read_at=started)
             facts.save_links(conn, deal)
             for as_stored, real in merged.corrected:
                 facts.correct_change(conn, account, as_stored, real)
             facts.save_changes(conn, account, merged.new)
+            for event_id, own in ours.new.items():
+                facts.mark_own(conn, account, event_id, own.effect_id)
             for decision in decisions:
                 self._decide(conn, deal, decision, account_row, directory, decided_at)
             self._try_again(conn, outbox.stopped_of(conn, account, deal_id), decided_at)
-        return ""
+            if news and found:
+                self._count_missed(conn, account_row, deal_id, news, deal.updated_at)
+        return Reading(news=news)
 
     def _ask_rules(
         self,
@@ -220,6 +261,13 @@ class Intake:
             decision.evaluation.result == "match" and outbox.by_key(conn, account, f"{stem}:0") is not None
         )
         stage = directory.stage(decision.move.to_pipeline_id, decision.move.to_stage_id)
+        result: str = "repeated" if repeated else decision.evaluation.result
+        trace = list(decision.evaluation.trace)
+        loop = None
+        if result == "match" and rule.moves_deals:
+            loop = loops.found(conn, account, deal.id, rule.name, decision.move, now)
+        if loop is not None:
+            result, trace = "stopped", [*trace, ("круг", loop.told)]
         run_id = runs.add(
             conn,
             account=account,
@@ -227,11 +275,13 @@ class Intake:
             rule=rule.name,
             trigger=stage.name if stage else decision.move.to_stage_id,
             event_id=decision.move.event_id,
-            result="repeated" if repeated else decision.evaluation.result,
-            trace=decision.evaluation.trace,
+            result=result,
+            trace=trace,
             at=now,
         )
-        if run_id is None or repeated or decision.evaluation.result != "match":
+        if run_id is not None and loop is not None:
+            self._alarm(conn, deal, rule, loop, now)
+        if run_id is None or result != "match":
             return
         for position, action in enumerate(rule.do):
             effect_id = outbox.add(
@@ -240,7 +290,7 @@ class Intake:
                 key=f"{stem}:{position}",
                 rule=rule.name,
                 action=action.name,
-                params=self._params(action, account_row, now),
+                params=self._params(action, deal, account_row, directory, now),
                 deal_id=deal.id,
                 run_id=run_id,
                 position=position,
@@ -254,33 +304,89 @@ class Intake:
             conn, "effect", {"effect_id": effect_id}, account=account, order_key=f"{account}:run:{run_id}"
         )
 
-    def _params(self, action: Action, account_row: AccountRow, now: datetime) -> dict[str, Any]:
+    def _alarm(self, conn: Connection, deal: Deal, rule: Rule, loop: loops.Loop, now: datetime) -> None:
+        """One task a day for one circle of one deal."""
+        effect_id = outbox.add(
+            conn,
+            account=deal.account,
+            key=f"loop:{deal.id}:{_digest(' '.join(sorted(loop.rules)))}:{now.date().isoformat()}",
+            rule=rule.name,
+            action="alarm",
+            params={"text": loop.task, "due_at": (now + ALARM_DUE).isoformat()},
+            deal_id=deal.id,
+            now=now,
+        )
+        log.warning(
+            "rules chase each other: %s",
+            loop.told,
+            extra={"action": "rules_loop", "account": deal.account, "deal": deal.id},
+        )
+        if effect_id is not None:
+            self._enqueue_effect(conn, deal.account, effect_id, None)
+
+    def _params(
+        self, action: Action, deal: Deal, account_row: AccountRow, directory: Directory, now: datetime
+    ) -> dict[str, Any]:
         """An action's settings as they are now: a later edit of the playbook touches nothing decided."""
         params: dict[str, Any] = action.model_dump(mode="json")
         if isinstance(action, TaskAction):
             due = due_at(action.due, now, account_row.timezone, self._playbook().working_calendar)
             params["due_at"] = due.isoformat()
+        if isinstance(action, UpdateAction) and action.stage is not None:
+            stage = target_stage(directory.pipelines.values(), action, deal.pipeline_id)
+            # Of a stage that is no more the names stay, for the person who will be told.
+            params |= {"pipeline_id": stage.pipeline_id, "stage_id": stage.id} if stage else {}
         return params
 
-    def _party_changed(self, row: InboxRow) -> str:
+    def _party_changed(self, row: InboxRow) -> Reading:
         """A contact or company changed: whatever waits for its data is tried again."""
         with self._db.begin() as conn:
             deal_ids = facts.linked_deals(conn, row.account, _PARTY_EVENTS[row.kind], row.entity_id)
             waiting = outbox.held_of(conn, row.account, deal_ids)
             self._try_again(conn, waiting, self._clock.now())
-        return "" if waiting else "ни один документ не ждёт этих данных"
+        return Reading("" if waiting else "ни один документ не ждёт этих данных")
 
     def _try_again(self, conn: Connection, effects: Sequence[Effect], now: datetime) -> None:
         for effect in effects:
             if outbox.put_back(conn, effect, now):
                 self._enqueue_effect(conn, effect.account, effect.id, effect.run_id)
 
-    def _deal_gone(self, account: str, deal_id: str, read_at: datetime) -> str:
+    def _deal_gone(self, account: str, deal_id: str, read_at: datetime, found: bool) -> Reading:
         with self._db.begin() as conn:
+            known = facts.deal_row(conn, account, deal_id)
+            news: News | None = "deleted" if known is not None and not known.is_deleted else None
             facts.mark_deleted(conn, account, deal_id, read_at)
             for effect in outbox.held_of(conn, account, [deal_id]):
                 outbox.cancel(conn, effect, "сделка удалена", self._clock.now())
-        return ""
+            row = facts.account_row(conn, account)
+            if news and found and row is not None:
+                self._count_missed(conn, row, deal_id, news, read_at)
+        return Reading(news=news)
+
+    def _count_missed(
+        self, conn: Connection, row: AccountRow, deal_id: str, news: News, changed_at: datetime
+    ) -> None:
+        now = self._clock.now()
+        day = now.astimezone(ZoneInfo(row.timezone)).date()
+        missed.add(conn, row.account, missed.Missed(deal_id, news, day, changed_at, now))
+
+
+def _news(known: DealRow | None, deal: Deal, merged: Merge, account_row: AccountRow) -> News | None:
+    """What the reading told us that we did not know; None when that is nothing of what is compared.
+
+    What happened before the account went live is past, not news.
+    """
+    live_since = account_row.live_since
+    if known is None:
+        if deal.updated_at < live_since:
+            return None
+        return "new" if deal.created_at >= live_since else "changed"
+    if known.is_deleted:
+        return "restored"
+    if any(move.at >= live_since for move in merged.to_ask):
+        return "moved"
+    is_other = known.fingerprint is not None and known.fingerprint != facts.fingerprint(deal)
+    return "changed" if is_other else None
 
 
 def _event_row(event: CrmEvent) -> dict[str, Any]:

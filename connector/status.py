@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
 
 from connector.clock import Clock
 from connector.config import Config
-from connector.store import facts, inbox, outbox
+from connector.reconcile import LAST
+from connector.store import cursors, facts, inbox, missed, outbox
 from connector.store.database import Database
 from connector.store.facts import AccountRow
 from connector.store.jobs import Counts, DeadJob, JobQueue
@@ -20,8 +24,34 @@ REFUSED_FOR = timedelta(days=7)
 #: Jobs that are no effects come again by their schedule or by reconcile: their failures are shown this long.
 JOBS_FOR = timedelta(days=1)
 
+#: «Missed by webhooks» is shown for so many days, today with them.
+MISSED_FOR = 7
+
 #: Latest effects on the overview page.
 RECENT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class MissedHooks:
+    """Changes that no webhook told of in time, found by reconcile: today, yesterday and in `MISSED_FOR` days.
+
+    `has_more`: the last comparison found more than it may take in at once, and goes on.
+    """
+
+    today: int
+    yesterday: int
+    week: int
+    has_more: bool
+
+    @property
+    def text(self) -> str:
+        """The line for people."""
+        line = (
+            f"Пропущено вебхуками, найдено сверкой: {self.today} "
+            f"(вчера {self.yesterday}, за {MISSED_FOR} дней {self.week})"
+        )
+        more = "; расхождений необычно много, сверка берёт их частями и продолжает"
+        return line + more if self.has_more else line
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +71,7 @@ class AccountStatus:
     held: Sequence[Effect]
     dead: Sequence[Effect]
     dead_jobs: Sequence[DeadJob]
+    missed: MissedHooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +95,13 @@ def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Statu
         jobs = queue.counts(account.name)
         failed = queue.dead(account.name)
         with db.read() as conn:
+            row = facts.account_row(conn, account.name)
             waiting = [e for e in outbox.with_status(conn, "ready", account.name, limit=50) if e.error]
             found.append(
                 AccountStatus(
                     name=account.name,
                     crm=account.crm,
-                    row=facts.account_row(conn, account.name),
+                    row=row,
                     deals=facts.count_deals(conn, account.name),
                     last_event_at=inbox.last_received_at(conn, account.name),
                     events=inbox.counts(conn, account.name),
@@ -80,8 +112,21 @@ def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Statu
                     held=outbox.with_status(conn, "held", account.name, limit=50),
                     dead=outbox.with_status(conn, "dead", account.name, limit=50),
                     dead_jobs=[job for job in failed if job.task != "effect" and job.died_at >= lately],
+                    missed=_missed(conn, account.name, row, clock.now()),
                 )
             )
     with db.read() as conn:
         refused = inbox.refused(conn, (clock.now() - REFUSED_FOR).date())
     return Status(tuple(found), tuple(refused))
+
+
+def _missed(conn: Connection, account: str, row: AccountRow | None, now: datetime) -> MissedHooks:
+    today = now.astimezone(ZoneInfo(row.timezone if row else "UTC")).date()
+    days = missed.by_day(conn, account, today - timedelta(days=MISSED_FOR - 1))
+    last = cursors.find(conn, account, LAST) or {}
+    return MissedHooks(
+        today=days.get(today, 0),
+        yesterday=days.get(today - timedelta(days=1), 0),
+        week=sum(days.values()),
+        has_more=bool(last.get("has_more")),
+    )

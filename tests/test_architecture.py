@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "connector"
 
 GROUND = {"domain", "errors", "clock", "config"}
-POLICY = {"playbook", "documents", "figures", "reports", "moves"}
+POLICY = {"playbook", "documents", "figures", "reports", "moves", "echoes"}
 ADAPTERS = {"crm", "store", "delivery"}
 USE_CASES = {
     *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
-    *("explain", "status", "register", "register_files"),
+    *("explain", "status", "register", "register_files", "own_moves", "loops"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 
@@ -56,7 +56,10 @@ THIRD_PARTY = {
     "flask": {"web", "app", "sandbox"},
     "requests": {"crm", "sandbox"},
     "apscheduler": {"scheduler", "store", "playbook"},
-    "sqlalchemy": {"store", "figures", "intake", "effects", "web", "reporting", "actions"},
+    "sqlalchemy": {
+        *("store", "figures", "intake", "effects", "web", "reporting", "actions", "loops"),
+        *("reconcile", "backfill", "status"),
+    },
     "weasyprint": {"documents"},
     "aiosmtpd": {"sandbox"},
 }

@@ -5,7 +5,7 @@ The CRM is a small fake at the protocol's seam: what is tested here happens betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,16 +14,18 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import select
 
-from connector.backfill import Backfill
+from connector.backfill import Backfill, Step
 from connector.cards import CardReader
 from connector.clock import FixedClock
-from connector.crm.base import CrmClient
+from connector.crm.base import CrmClient, EventBatch
 from connector.directory import Directories
 from connector.domain import (
     AccountInfo,
     CrmEvent,
     Deal,
     DealCard,
+    DealMark,
+    Deletion,
     EventKind,
     LossReason,
     Outcome,
@@ -107,11 +109,28 @@ class FakeCrm:
         self._once("after_deal")
         return found
 
-    def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
-        return iter([self.stands] if self.stands else [])
+    def deals(
+        self, updated_since: datetime | None = None, *, after: DealMark | None = None
+    ) -> Iterator[Deal]:
+        return iter([self.stands] if self.stands and after is None else [])
+
+    def deal_count(self) -> int | None:
+        return None
 
     def card(self, deal: Deal) -> DealCard:
         return DealCard(deal)
+
+    def told_since(self, since: datetime) -> Iterator[CrmEvent]:
+        return iter([])
+
+    def deletions(self, *, since: datetime) -> Iterator[Deletion]:
+        return iter([])
+
+    def existing(self, deal_ids: Sequence[str]) -> set[str]:
+        return set(deal_ids) if self.stands else set()
+
+    def queued_events(self) -> EventBatch | None:
+        return None
 
     def _once(self, name: str) -> None:
         callback: Callable[[], None] | None = getattr(self, name)
@@ -428,7 +447,7 @@ def test_backfill_that_is_killed_after_the_deals_loses_no_move(desk: Desk) -> No
     class Killed(BaseException):
         pass
 
-    def die(what: str, count: int) -> None:
+    def die(step: Step) -> None:
         raise Killed
 
     with pytest.raises(Killed):

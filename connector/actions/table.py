@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connector.actions.base import ActionRunner
+from connector.actions.deals import change_deal
 from connector.actions.documents import make_document
 from connector.actions.letters import send_letter
 from connector.actions.notes import add_note
@@ -16,6 +17,7 @@ ACTIONS: dict[str, ActionRunner] = {
     "document": make_document,
     "send": send_letter,
     "task": give_task,
+    "update": change_deal,
     "note": add_note,
     **INTERNAL_ACTIONS,
 }

@@ -10,7 +10,8 @@ from connector.app import App
 from connector.commands.common import account_option, chosen_account, opened
 from connector.config import CRM_NAMES
 from connector.errors import CrmError, Problem
-from connector.playbook.check import check_against_crm
+from connector.playbook.check import check_against_crm, check_fields
+from connector.playbook.model import UpdateAction
 from connector.store import facts
 from connector.web.webhooks import hook_path
 
@@ -68,12 +69,23 @@ def connect(crm: str, account: str | None) -> None:
 def _against_crm(app: App, account: str) -> list[Problem]:
     with app.db.read() as conn:
         directory = facts.directory(conn, account)
-    return check_against_crm(
+    problems = check_against_crm(
         app.playbook,
         list(directory.pipelines.values()),
         list(directory.users.values()),
         list(directory.loss_reasons.values()),
     )
+    writes_fields = any(
+        isinstance(action, UpdateAction) and action.field_values
+        for rule in app.playbook.rules
+        for action in rule.do
+    )
+    if writes_fields:
+        names = [
+            name for field in app.clients[account].custom_fields("deal") for name in (field.name, field.id)
+        ]
+        problems += check_fields(app.playbook, names)
+    return problems
 
 
 def _show(problems: list[Problem]) -> None:

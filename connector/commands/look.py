@@ -44,6 +44,7 @@ def status() -> None:
             click.echo(
                 f"  работа: ждёт {jobs.ready} (пора {jobs.due}), идёт {jobs.running}, брошено {jobs.dead}"
             )
+            click.echo(f"  {account.missed.text}")
             for error in account.last_errors:
                 click.echo(f"  повторяем: {error}")
             for job in account.dead_jobs[-5:]:

@@ -23,6 +23,7 @@ from connector.domain import (
     Deal,
     DealCard,
     DealChanges,
+    DealMark,
     Deletion,
     IncomingLead,
     LossReason,
@@ -161,8 +162,17 @@ class CrmClient(Past, ChangeLog, Directory, DealWriter, IncomingLeads, EventQueu
     def card(self, deal: Deal) -> DealCard:
         """The deal with its contacts, company, requisites and product rows."""
 
-    def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
-        """All deals, or those changed at or after `updated_since`; a page at a time."""
+    def deals(
+        self, updated_since: datetime | None = None, *, after: DealMark | None = None
+    ) -> Iterator[Deal]:
+        """All deals, or those changed at or after `updated_since`; a page at a time.
+
+        They come in an order of the CRM's own in which a walk can go on: `after` is the last deal that an
+        earlier walk gave, as it was then. Deals that changed between the two walks may be left out.
+        """
+
+    def deal_count(self) -> int | None:
+        """About how many deals there are, for showing how far a walk is; None where the CRM does not tell."""
 
     def contacts_of(self, deals: Iterable[Deal]) -> Iterator[tuple[Deal, tuple[Contact, ...]]]:
         """The deals in their order, each with its contacts, the main one first: many in one request.

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from connector.domain import Outcome, Period, Stage
 from connector.figures.stats import NONE, natural
-from connector.store.schema import accounts, deals, loss_reasons, stage_changes, stages, users
+from connector.store.schema import accounts, deals, loss_reasons, missed_hooks, stage_changes, stages, users
 
 #: How many identifiers one statement may carry.
 CHUNK = 500
@@ -151,6 +151,19 @@ class Facts:
         return self.conn.execute(
             select(accounts.c.reconciled_until).where(accounts.c.account == self.account)
         ).scalar_one_or_none()
+
+    def count_missed(self, period: Period) -> int:
+        """How many changes no webhook told of in time, by the day on which reconcile found them."""
+        statement = (
+            select(func.count())
+            .select_from(missed_hooks)
+            .where(
+                missed_hooks.c.account == self.account,
+                missed_hooks.c.day >= period.start,
+                missed_hooks.c.day < period.end,
+            )
+        )
+        return int(self.conn.execute(statement).scalar_one())
 
     def outcome(self, key: tuple[str, str] | None) -> Outcome | None:
         """Kind of a stage; None for no stage and for one that the CRM no longer has."""

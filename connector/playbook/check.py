@@ -6,6 +6,7 @@ Everything is handed in; nothing here asks a CRM or reads a file.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 from connector.domain import LossReason, Pipeline, User
 from connector.errors import Problem
@@ -17,8 +18,10 @@ from connector.playbook.model import (
     Playbook,
     Rule,
     SendAction,
+    UpdateAction,
 )
 from connector.playbook.people import ADMIN, find_user
+from connector.playbook.stages import circles, target_stage
 from connector.playbook.words import fold, same, unknown
 
 
@@ -33,6 +36,8 @@ def check_against_crm(
     for rule in playbook.rules:
         problems += _check_trigger(rule, pipelines)
         problems += _check_condition(rule, pipelines, users, loss_reasons)
+        problems += _check_updates(rule, pipelines, users, playbook.people.roles)
+    problems += circles(playbook, pipelines)
     problems += _check_people(playbook, users)
     for target in playbook.targets:
         for name in target.split:
@@ -67,6 +72,7 @@ def check_names(
                 Problem(rule.place_of("do", index, *path), f"правило «{rule.name}»: {message}")
                 for path, message in wrong
             ]
+    problems += circles(playbook)
     problems += [
         Problem(report.place_of("report"), unknown("нет отчёта", report.report, reports))
         for report in playbook.reports
@@ -108,6 +114,50 @@ def _check_trigger(rule: Rule, pipelines: Sequence[Pipeline]) -> Iterator[Proble
             if fold(stage) not in OUTCOMES and not _pipelines_with(stage, searched):
                 message = _unknown_stage(stage, searched, pipelines)
                 yield Problem(rule.place_of("when", key, index), f"{label}, {key}: {message}")
+
+
+def _check_updates(
+    rule: Rule, pipelines: Sequence[Pipeline], users: Sequence[User], roles: Collection[str]
+) -> Iterator[Problem]:
+    """Stages, pipelines and people that `update` names."""
+    label = f"правило «{rule.name}», update"
+    for index, action in enumerate(rule.do):
+        if not isinstance(action, UpdateAction):
+            continue
+        place = partial(rule.place_of, "do", index, "update")
+        # Without a pipeline of its own the deal stays in the one that it is in.
+        named = action.pipeline or rule.when.pipeline
+        searched = [p for p in pipelines if named is None or same(p.name, named)]
+        if action.pipeline is not None and not searched:
+            message = unknown("в CRM нет воронки", action.pipeline, (known.name for known in pipelines))
+            yield Problem(place("pipeline"), f"{label}: {message}")
+        elif action.stage is not None and target_stage(searched or pipelines, action) is None:
+            message = _unknown_stage(action.stage, searched or pipelines, pipelines)
+            yield Problem(place("stage"), f"{label}: {message}")
+        who = action.responsible
+        if who is not None and who not in roles:
+            user = find_user(who, users)
+            if user is None:
+                people = (*roles, *(user.name for user in users if user.is_active))
+                message = unknown("нет ни роли, ни пользователя", who, people)
+                yield Problem(place("responsible"), f"{label}: {message}")
+            elif not user.is_active:
+                yield Problem(place("responsible"), f"{label}: пользователь «{user.name}» в CRM отключён")
+
+
+def check_fields(playbook: Playbook, fields: Collection[str]) -> list[Problem]:
+    """Every custom field of a deal that `update` names and the CRM does not have; `fields`: names and ids."""
+    return [
+        Problem(
+            rule.place_of("do", index, "update", "fields", name),
+            f"правило «{rule.name}», update: {unknown('в CRM нет поля сделки', name, fields)}",
+        )
+        for rule in playbook.rules
+        for index, action in enumerate(rule.do)
+        if isinstance(action, UpdateAction)
+        for name in action.field_values
+        if not any(same(name, known) for known in fields)
+    ]
 
 
 def _unknown_stage(stage: str, searched: Sequence[Pipeline], pipelines: Sequence[Pipeline]) -> str:

@@ -34,7 +34,8 @@ _MESSAGES = {
 def keys_of(model: type[BaseModel]) -> list[str]:
     """The keys a person may write in that part of the playbook, in the model's order."""
     keys = [info.alias or name for name, info in model.model_fields.items()]
-    return ["task", *keys] if model is ACTIONS["task"] else keys
+    folded = next((name for name in ("task", "update") if model is ACTIONS[name]), None)
+    return [folded, *keys] if folded else keys
 
 
 #: Keys of nested parts -> their model.

@@ -71,6 +71,7 @@ Text = Annotated[str, AfterValidator(_text)]
 Slug = Annotated[str, AfterValidator(_slug)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(fields.one_or_many)]
 Slugs = Annotated[tuple[Slug, ...], BeforeValidator(fields.one_or_many)]
+Flag = Annotated[bool, BeforeValidator(fields.truth)]
 Day = Annotated[date, BeforeValidator(fields.day)]
 
 
@@ -107,7 +108,7 @@ class Trigger(_Model):
     pipeline: Name | None = None
     enters: Names = ()
     leaves: Names = ()
-    created: Annotated[bool, BeforeValidator(fields.truth)] = False
+    created: Flag = False
 
     @model_validator(mode="after")
     def _says_when(self) -> Trigger:
@@ -175,8 +176,43 @@ class NoteAction(_Model):
     text: Text = Field(alias="note")
 
 
+class UpdateAction(_Model):
+    """Change the deal: its stage, responsible user, custom fields, tags.
+
+    `responsible` is a role of `people` or a user of the CRM. starts_rules: other rules may act on the move as
+    if a person had made it; by default our own moves start nothing.
+    """
+
+    name: ClassVar[str] = "update"
+    stage: Name | None = None
+    pipeline: Name | None = None
+    responsible: Name | None = None
+    field_values: Mapping[Name, str] = Field(default_factory=dict, alias="fields")
+    tags: Names = ()
+    remove_tags: Names = ()
+    starts_rules: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unfold(cls, data: Any) -> Any:
+        """`update: {stage: ...}` is the set of what to change."""
+        if not isinstance(data, dict) or "update" not in data:
+            return data
+        if len(data) > 1 or not isinstance(data["update"], dict):
+            raise ValueError("update: нужен набор «ключ: значение», например {stage: Договор отправлен}")
+        return data["update"]
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> UpdateAction:
+        if not (self.stage or self.responsible or self.field_values or self.tags or self.remove_tags):
+            raise ValueError("update: не сказано, что менять: stage, responsible, fields, tags, remove_tags")
+        if self.stage is None and (self.pipeline is not None or self.starts_rules):
+            raise ValueError("update: pipeline и starts_rules говорят о переходе; нужен stage")
+        return self
+
+
 ACTIONS: dict[str, type[_Model]] = {
-    action.name: action for action in (DocumentAction, SendAction, TaskAction, NoteAction)
+    action.name: action for action in (DocumentAction, SendAction, TaskAction, NoteAction, UpdateAction)
 }
 
 
@@ -190,7 +226,8 @@ Action = Annotated[
     Annotated[DocumentAction, Tag("document")]
     | Annotated[SendAction, Tag("send")]
     | Annotated[TaskAction, Tag("task")]
-    | Annotated[NoteAction, Tag("note")],
+    | Annotated[NoteAction, Tag("note")]
+    | Annotated[UpdateAction, Tag("update")],
     Discriminator(_action_of),
 ]
 
@@ -207,6 +244,11 @@ class Rule(Entry):
     condition: Text | None = Field(default=None, alias="if")
     repeat: Annotated[Repeat, BeforeValidator(lambda value: fields.one_of(value, REPEATS))] = "once_per_deal"
     do: tuple[Action, ...]
+
+    @property
+    def moves_deals(self) -> bool:
+        """Whether it puts deals into another stage."""
+        return any(isinstance(action, UpdateAction) and action.stage for action in self.do)
 
     @model_validator(mode="after")
     def _does_something(self) -> Rule:

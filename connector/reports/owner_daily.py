@@ -108,7 +108,8 @@ class Comparison:
 class OwnerDaily:
     """All that the report shows. `foreign` counts deals whose amounts are in another currency.
 
-    complete_until: up to when the facts were compared with the CRM, "" when up to the report.
+    complete_until: up to when the facts were compared with the CRM, "" when up to the report. `missed`:
+    changes of the days reported that no webhook told of.
     """
 
     title: str
@@ -124,6 +125,7 @@ class OwnerDaily:
     steps: tuple[Step, ...]
     foreign: int
     complete_until: str
+    missed: int
 
     @property
     def is_quiet(self) -> bool:
@@ -157,6 +159,7 @@ def owner_daily(given: ReportInput) -> OwnerDaily:
         steps=tuple(_steps(facts, paces, created, closed_this_month)[:MAX_STEPS]),
         foreign=len({deal.id for deal in (*created, *closed_this_month) if deal.is_foreign}),
         complete_until=gap_in_facts(facts),
+        missed=facts.count_missed(days),
     )
 
 

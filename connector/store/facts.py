@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, select, update
 
@@ -32,16 +34,23 @@ from connector.store.schema import (
 )
 from connector.store.upsert import insert_new, upsert
 
+#: Which deals a sweep goes through.
+Which = Literal["open", "closed", "gone"]
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """What we know of an account. Moves before `live_since` are history and start nothing."""
+    """What we know of an account. Moves before `live_since` are history and start nothing.
+
+    `user_id`: whose key we have, "" until the CRM has told.
+    """
 
     account: str
     crm: str
     crm_account_id: str
     timezone: str
     currency: str
+    user_id: str
     live_since: datetime
     reconciled_until: datetime | None
     directory_read_at: datetime | None
@@ -63,6 +72,7 @@ class DealRow:
     is_deleted: bool
     is_service: bool
     read_at: datetime
+    fingerprint: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,12 @@ def save_account_info(conn: Connection, account: str, info: AccountInfo) -> None
     conn.execute(
         update(accounts)
         .where(accounts.c.account == account)
-        .values(crm_account_id=info.account_id, timezone=info.timezone, currency=info.currency)
+        .values(
+            crm_account_id=info.account_id,
+            timezone=info.timezone,
+            currency=info.currency,
+            user_id=info.user_id,
+        )
     )
 
 
@@ -234,6 +249,54 @@ def mark_deleted(conn: Connection, account: str, deal_id: str, read_at: datetime
     )
 
 
+def portion(
+    conn: Connection, account: str, *, which: Which, after: str, limit: int, seen_since: datetime
+) -> list[DealRow]:
+    """The next `limit` deals by id above `after`: open ones, closed ones, or those that are gone and were
+    noticed so since `seen_since`; the service deal is left out."""
+    is_open = deals.c.outcome == Outcome.OPEN.value
+    wanted = {
+        "open": (deals.c.is_deleted.is_(False), is_open),
+        "closed": (deals.c.is_deleted.is_(False), ~is_open),
+        "gone": (deals.c.is_deleted.is_(True), deals.c.read_at >= seen_since),
+    }
+    statement = (
+        select(deals)
+        .where(deals.c.account == account, deals.c.deal_id > after, deals.c.is_service.is_(False))
+        .where(*wanted[which])
+        .order_by(deals.c.deal_id)
+        .limit(limit)
+    )
+    return [_deal(row) for row in conn.execute(statement)]
+
+
+def known_changes(conn: Connection, account: str, event_ids: Sequence[str]) -> set[str]:
+    """Those of `event_ids` whose moves are stored."""
+    statement = select(stage_changes.c.event_id).where(
+        stage_changes.c.account == account, stage_changes.c.event_id.in_(event_ids)
+    )
+    return set(conn.execute(statement).scalars())
+
+
+def own_changes(conn: Connection, account: str, deal_id: str) -> dict[str, int]:
+    """Moves of a deal that we made ourselves: event id to the id of the effect."""
+    statement = select(stage_changes.c.event_id, stage_changes.c.effect_id).where(
+        stage_changes.c.account == account,
+        stage_changes.c.deal_id == deal_id,
+        stage_changes.c.effect_id.is_not(None),
+    )
+    return {row.event_id: int(row.effect_id) for row in conn.execute(statement)}
+
+
+def mark_own(conn: Connection, account: str, event_id: str, effect_id: int) -> None:
+    """Write down that the effect made this move."""
+    conn.execute(
+        update(stage_changes)
+        .where(stage_changes.c.account == account, stage_changes.c.event_id == event_id)
+        .values(effect_id=effect_id)
+    )
+
+
 def changes_of(conn: Connection, account: str, deal_id: str) -> list[StageChange]:
     """The stored moves of a deal in their order."""
     statement = (
@@ -273,6 +336,7 @@ def _deal(row: Any) -> DealRow:
         is_deleted=row.is_deleted,
         is_service=row.is_service,
         read_at=row.read_at,
+        fingerprint=row.fingerprint,
     )
 
 
@@ -324,4 +388,18 @@ def _new_deal_row(deal: Deal, read_at: datetime) -> dict[str, Any]:
         "is_deleted": deal.is_deleted,
         "is_service": SERVICE_TAG in deal.tags,
         "read_at": read_at,
+        "fingerprint": fingerprint(deal),
     }
+
+
+def fingerprint(deal: Deal) -> str:
+    """A digest of what people and rules see of a deal; its moments of change are left out, for they change
+    with a mere note, and so are links, which have a table of their own."""
+    seen = (
+        *(deal.name, deal.pipeline_id, deal.stage_id, deal.outcome.value, deal.currency),
+        *(deal.responsible_id, deal.company_id, deal.loss_reason_id, deal.channel),
+        None if deal.amount is None else str(deal.amount.normalize()),
+        sorted(deal.tags),
+        sorted(deal.fields.items()),
+    )
+    return hashlib.sha256(json.dumps(seen, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -14,12 +14,17 @@ from connector.store.schema import inbox, refused_hooks
 from connector.store.upsert import insert_new
 
 InboxStatus = Literal["new", "done", "ignored"]
-Source = Literal["webhook", "reconcile", "hand"]
+Source = Literal["webhook", "reconcile", "queue", "backfill", "hand"]
+
+#: See `settled`.
+LOST_AFTER = timedelta(days=1)
+OFTEN_ENOUGH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """One event. `received_at` is its latest delivery, `deliveries` how often it came."""
+    """One event. `received_at` is its latest delivery, `deliveries` how often it came; `event_at` is the
+    CRM's word on when it happened or was sent."""
 
     id: int
     account: str
@@ -31,6 +36,7 @@ class InboxRow:
     deliveries: int
     received_at: datetime
     processed_at: datetime | None
+    event_at: datetime | None
 
 
 def receive(
@@ -62,6 +68,7 @@ def receive(
             "note": event.note,
             "payload": dict(payload),
             "received_at": now,
+            "event_at": event.at,
         },
     )
     if row_id is not None:
@@ -90,6 +97,29 @@ def of_entity(conn: Connection, account: str, entity_id: str, limit: int = 50) -
         .limit(limit)
     )
     return [_read(row) for row in conn.execute(statement)]
+
+
+def settled(conn: Connection, account: str, dedups: Sequence[str], now: datetime) -> set[str]:
+    """Those of `dedups` that need not be taken in again: they wait, or were worked off often enough.
+
+    A CRM may show an old state right after a change, so a hint that cured nothing is given again; a few
+    times, for its lists and its single answers may differ for good. One that waits for a day lost its job.
+    """
+    waits = (inbox.c.status == "new") & (inbox.c.received_at >= now - LOST_AFTER)
+    statement = select(inbox.c.dedup).where(
+        inbox.c.account == account,
+        inbox.c.dedup.in_(dedups),
+        waits | (inbox.c.deliveries >= OFTEN_ENOUGH),
+    )
+    return set(conn.execute(statement).scalars())
+
+
+def waiting(conn: Connection, account: str, source: Source) -> int:
+    """How many events of a source wait to be worked off."""
+    statement = select(func.count()).where(
+        inbox.c.account == account, inbox.c.status == "new", inbox.c.source == source
+    )
+    return int(conn.execute(statement).scalar_one())
 
 
 def mark(conn: Connection, row: InboxRow, status: InboxStatus, now: datetime, note: str = "") -> None:
@@ -159,4 +189,5 @@ def _read(row: Any) -> InboxRow:
         row.deliveries,
         row.received_at,
         row.processed_at,
+        row.event_at,
     )

@@ -99,6 +99,8 @@ accounts = Table(
     # Deals changed before this moment have been compared with the CRM.
     Column("reconciled_until", UtcDateTime),
     Column("directory_read_at", UtcDateTime),
+    # Whose key we have: what this user changed may have been changed by us.
+    Column("user_id", String(64), nullable=False, default="", server_default=text("''")),
 )
 
 inbox = _table(
@@ -108,13 +110,15 @@ inbox = _table(
     Column("dedup", String(80), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("entity_id", String(64), nullable=False),
-    Column("source", String(16), nullable=False),  # webhook | reconcile | held | hand
+    Column("source", String(16), nullable=False),  # webhook | reconcile | queue | backfill | hand
     Column("status", String(16), nullable=False),  # new | done | ignored
     Column("note", Text, nullable=False, default=""),
     Column("payload", JSON, nullable=False),
     Column("deliveries", Integer, nullable=False, default=1),
     Column("received_at", UtcDateTime, nullable=False),
     Column("processed_at", UtcDateTime),
+    # When it happened, or was sent, by the CRM's own clock.
+    Column("event_at", UtcDateTime),
     UniqueConstraint("account", "dedup"),
     Index(None, "account", "received_at"),
 )
@@ -296,6 +300,8 @@ deals = Table(
     # The connector's own deal that carries its reports; left out of every figure.
     Column("is_service", Boolean, nullable=False, default=False),
     Column("read_at", UtcDateTime, nullable=False),
+    # Digest of what is compared with the CRM; None for rows older than the column.
+    Column("fingerprint", String(16)),
     Index(None, "account", "closed_at"),
     Index(None, "account", "created_at"),
 )
@@ -321,8 +327,36 @@ stage_changes = Table(
     Column("to_pipeline_id", String(64), nullable=False),
     Column("to_stage_id", String(64), nullable=False),
     Column("changed_by", String(64)),
+    # The effect of ours that made this move; None where a person or a robot of the CRM did.
+    Column("effect_id", RowId),
     Index(None, "account", "deal_id", "at"),
     Index(None, "account", "at"),
+)
+
+# Reading the past and comparing -----------------------------------------------------------------------------
+
+#: Where long readings go on: `value` is the reader's own.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+#: Changes that no webhook told of in time: one row each, found by comparing with the CRM.
+missed_hooks = _table(
+    "missed_hooks",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("deal_id", String(64), nullable=False),
+    Column("kind", String(12), nullable=False),  # new | moved | changed | deleted | restored
+    Column("day", Date, nullable=False),  # of the find, in the account's zone
+    Column("changed_at", UtcDateTime, nullable=False),  # by the CRM's clock
+    Column("found_at", UtcDateTime, nullable=False),
+    Index(None, "account", "day"),
+    Index(None, "account", "deal_id"),
 )
 
 # Decisions and effects --------------------------------------------------------------------------------------
@@ -335,7 +369,7 @@ rule_runs = _table(
     Column("rule", String(200), nullable=False),
     Column("trigger", String(64), nullable=False),
     Column("event_id", String(80), nullable=False),
-    Column("result", String(12), nullable=False),  # match | no_match | error | repeated
+    Column("result", String(12), nullable=False),  # match | no_match | error | repeated | own | stopped
     Column("trace", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     UniqueConstraint("account", "deal_id", "rule", "event_id"),

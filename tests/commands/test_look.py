@@ -88,7 +88,7 @@ def test_past_is_read_and_lost_hooks_are_found(stand: Stand, env: dict[str, str]
     read = typed("backfill", env=env)
     assert read.code == 0, read.err
     kept = [deal for deal in stand.portal.deals.values() if not deal.is_deleted]
-    assert f"сделок {len(kept)}" in read.out
+    assert f"Сделки: прочитано {len(kept)}, " in read.out
     stand.sandbox.faults.drop_share = 1.0
     try:
         deal_id = stand.add_deal(email=f"found-{stand.crm}@example.ru")
@@ -96,7 +96,12 @@ def test_past_is_read_and_lost_hooks_are_found(stand: Stand, env: dict[str, str]
         stand.sandbox.faults.drop_share = 0.0
     found = typed("reconcile", env=env)
     assert found.code == 0, found.err
-    assert "найдено пропущенных изменений: 1" in found.out
+    assert "  новые: 1\n" in found.out
+    assert f"+ {deal_id} «Поставка оборудования»" in found.out
+    stand.settle()
+    assert "не видел" in typed("why", "--deal", str(deal_id), env=env).out, "shown, not done"
+    taken = typed("reconcile", "--apply", env=env)
+    assert "Взято в работу: 1" in taken.out
     stand.settle()
     assert f"Сделка {deal_id}" in typed("why", "--deal", str(deal_id), env=env).out
     for said in (read, found):

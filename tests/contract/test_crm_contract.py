@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,10 +18,11 @@ from connector.clock import SystemClock
 from connector.config import AccountConfig
 from connector.crm import CRMS
 from connector.crm.share import BackgroundShare
-from connector.domain import SERVICE_TAG, CrmFile, Outcome
+from connector.domain import SERVICE_TAG, CrmFile, DealMark, Outcome
 from connector.errors import CrmError
 from connector.sandbox.state import Deal as PortalDeal
 from connector.store.database import Database
+from connector.store.facts import fingerprint
 from connector.store.rate_limits import SharedLimiter
 from tests.contract.office import (
     SECRET,
@@ -149,6 +150,34 @@ class TestCrmContract:
         living = {str(deal.id) for deal in office.portal.deals.values() if not deal.is_deleted}
         assert len(listed) == len(set(listed))
         assert set(listed) == living
+
+    @pytest.mark.parametrize("may_filter", [True, False])
+    def test_a_walk_over_all_deals_goes_on_behind_any_deal(self, office: Office, may_filter: bool) -> None:
+        """What an earlier walk gave need not come again, and nothing behind it is left out."""
+        if office.crm == "amocrm":
+            office.sandbox.amocrm.world.switches.filters_paid = may_filter
+            office = replace(office, client=office.again(office.limiter, PatientClock()))
+        try:
+            walk = list(office.client.deals())
+            for stopped in (0, len(walk) // 2, len(walk) - 1):
+                last = walk[stopped]
+                mark = DealMark(last.id, last.created_at, last.updated_at)
+                rest = [deal.id for deal in office.client.deals(after=mark)]
+                behind = {deal.id for deal in walk[stopped + 1 :]}
+                assert behind <= set(rest)
+                assert len(rest) <= len(behind) + 50, "those of the same moment at most"
+            count = office.client.deal_count()
+            assert count is not None
+            assert len(walk) - 250 <= count <= len(walk) + 250
+        finally:
+            if office.crm == "amocrm":
+                office.sandbox.amocrm.world.switches.filters_paid = True
+
+    def test_a_deal_is_the_same_in_a_list_and_by_itself(self, office: Office) -> None:
+        """Otherwise comparing would find a difference in every deal, for ever."""
+        listed = {deal.id: deal for deal in office.client.deals()}
+        for truth in some_deals(office.portal, lambda deal: True, 20):
+            assert fingerprint(listed[str(truth.id)]) == fingerprint(seen(office, truth))
 
     def test_deals_changed_since_a_moment_are_listed(self, office: Office) -> None:
         moment = office.portal.now() - timedelta(days=20)

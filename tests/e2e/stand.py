@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,9 @@ TEMPLATES = ROOT / "templates"
 HOOK_SECRET = "0123456789abcdefghij"
 
 T = TypeVar("T")
+
+#: A comparison that leaves nothing to hooks that may be on their way: the test knows that there are none.
+NO_GRACE = timedelta(0)
 
 #: Long enough for a busy machine; a passing test never waits for it.
 PATIENCE_S = 25.0

@@ -20,7 +20,7 @@ from connector.store import facts, outbox, runs
 from connector.store.schema import report_runs, schedules
 from tests.commands.typed import Said, typed
 from tests.e2e.programs import crm_settings, kit_with_daily_reports, mail_settings
-from tests.e2e.stand import Stand
+from tests.e2e.stand import NO_GRACE, Stand
 
 #: Section 4 of the definitions.
 SALES_COLUMNS = [
@@ -99,7 +99,7 @@ def test_service_deal_counts_in_no_figure_and_starts_no_rule(stand: Stand) -> No
     assert sent.code == 0, sent.err
     assert "Отправлено" in sent.out
     stand.settle()
-    assert stand.app.reconcile.run("main").differing == 0
+    assert stand.app.reconcile.run("main", grace=NO_GRACE).differing == 0
     service = [deal for deal in stand.portal.deals.values() if SERVICE_TAG in deal.tags]
     assert len(service) == (1 if stand.crm == "amocrm" else 0)
     with stand.app.db.read() as conn:

@@ -45,6 +45,7 @@ from connector.domain import (
     Deal,
     DealCard,
     DealChanges,
+    DealMark,
     Deletion,
     IncomingLead,
     LossReason,
@@ -121,8 +122,13 @@ class AmoCrmClient:
         cards = Cards(self._api, self._wire(), filterable=self._account.settings().is_filterable)
         return cards.card(deal, lead)
 
-    def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
-        return self._history().deals(updated_since)
+    def deals(
+        self, updated_since: datetime | None = None, *, after: DealMark | None = None
+    ) -> Iterator[Deal]:
+        return self._history().deals(updated_since, after)
+
+    def deal_count(self) -> int:
+        return self._history().deal_count()
 
     def contacts_of(self, deals: Iterable[Deal]) -> Iterator[DealWithContacts]:
         """Where the account may not filter, contacts are read one by one."""

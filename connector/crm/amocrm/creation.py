@@ -54,9 +54,10 @@ class CreationWalk:
         self._filters = filters
         self._until = unix(until)
 
-    def deals(self) -> Iterator[Deal]:
-        """A page at a time. The first is asked for alone: most lists end there."""
-        first = self._first_page(_Span(None, None))
+    def deals(self, since: int | None = None) -> Iterator[Deal]:
+        """A page at a time, of those created at or after `since` (unix). The first is asked for alone: most
+        lists end there."""
+        first = self._first_page(_Span(since, None))
         yield from first.rows
         if first.has_more:
             yield from self._rest(first, ahead=AHEAD)

@@ -7,21 +7,23 @@ Source: amoCRM developers' docs, pages «Сделки», «События», «�
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from connector.clock import Clock
-from connector.crm.amocrm.api import EVENTS_PAGE, AmoApi, Params, Reader
+from connector.crm.amocrm.api import EVENTS_PAGE, PAGE, AmoApi, Params, Reader
 from connector.crm.amocrm.creation import CreationWalk
 from connector.crm.amocrm.events import TYPES, Place, StageEvent, births, changes, read_event
 from connector.crm.amocrm.walks import CLOCK_SKEW, by_spans, chunks, first_moment, span, unix
 from connector.crm.wild import Wild
-from connector.domain import Deal, StageChange
+from connector.domain import Deal, DealMark, StageChange
 
 #: The events filter takes no more ids than this.
 IDS_PER_FILTER = 10
 
 WITH = ("with", "contacts,loss_reason,source_id,source")
+
+NEWEST_FIRST = (("order[updated_at]", "desc"),)
 
 #: For a deal by itself, whose card may be wanted next.
 WITH_PRODUCTS = ("with", "contacts,loss_reason,source_id,source,catalog_elements")
@@ -36,18 +38,24 @@ class History:
         self._read_deal = read_deal
         self._filterable = filterable
 
-    def deals(self, updated_since: datetime | None) -> Iterator[Deal]:
+    def deals(self, updated_since: datetime | None, after: DealMark | None = None) -> Iterator[Deal]:
         """Deals changed at or after `updated_since`, or all of them, by the time of creation, each once.
 
-        Where the account may not filter: newest change first; what changes meanwhile may come twice.
+        Where the account may not filter: newest change first; what changes meanwhile may come twice. `after`:
+        go on behind that one; those of its very second come again.
         """
         if not self._filterable:
-            return self._newest_first(updated_since)
+            return self._newest_first(updated_since, after)
         filters: Params = []
         if updated_since is not None:
             filters = [("filter[updated_at][from]", unix(updated_since))]
         until = self._clock.now() + CLOCK_SKEW
-        return CreationWalk(self._api, self._read_deal, [WITH], filters, until).deals()
+        since = unix(after.created_at) if after else None
+        return CreationWalk(self._api, self._read_deal, [WITH], filters, until).deals(since)
+
+    def deal_count(self) -> int:
+        """How many deals there are, to a page: the list has no total, so its end is felt for."""
+        return (self._first_page(lambda rows: not rows) - 1) * PAGE
 
     def stage_changes_of(self, deal_id: str, since: datetime | None) -> Iterator[StageChange]:
         """The moves of one deal, oldest first. All its events are read: its first move tells its birth."""
@@ -89,16 +97,41 @@ class History:
         found = self._api.pages("events", "events", read_event, [*types, *params], size=EVENTS_PAGE)
         return list({event.id: event for event in found}.values())
 
-    def _newest_first(self, since: datetime | None) -> Iterator[Deal]:
+    def _newest_first(self, since: datetime | None, after: DealMark | None) -> Iterator[Deal]:
         """By time of change downwards until `since`: changed rows move to the front, so none is skipped."""
-        known: set[str] = set()
-        params: Params = [WITH, ("order[updated_at]", "desc")]
-        for deal in self._api.pages("leads", "leads", self._read_deal, params):
-            if since is not None and deal.updated_at < since:
-                return
-            if deal.id not in known:
-                known.add(deal.id)
-                yield deal
+        number, more = 1, True
+        if after is not None:
+            edge = after.updated_at
+            number = self._first_page(lambda rows: not rows or rows[-1] <= edge)
+        before: set[str] = set()
+        while more:
+            params: Params = [WITH, *NEWEST_FIRST, ("limit", PAGE), ("page", number)]
+            rows, more = self._api.page("leads", "leads", self._read_deal, params)
+            for deal in rows:
+                if since is not None and deal.updated_at < since:
+                    return
+                if deal.id not in before and (after is None or deal.updated_at <= after.updated_at):
+                    yield deal
+            # What slips from page to page was on the page before: no need to remember more.
+            before = {deal.id for deal in rows}
+            number += 1
+
+    def _first_page(self, is_beyond: Callable[[list[datetime]], bool]) -> int:
+        """Number of the first page, newest changes first, of which `is_beyond` is true; each page is the
+        moments of change of its rows. Some twenty requests, whatever the number of deals."""
+        low, high = 0, 1  # low is not beyond, high may be
+
+        def beyond(number: int) -> bool:
+            params: Params = [*NEWEST_FIRST, ("limit", PAGE), ("page", number)]
+            rows, _ = self._api.page("leads", "leads", lambda item: item["updated_at"].unix(), params)
+            return is_beyond(rows)
+
+        while not beyond(high):
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if beyond(middle) else (middle, high)
+        return high
 
 
 def _place_of(item: Wild) -> tuple[str, Place]:

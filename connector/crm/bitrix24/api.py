@@ -180,6 +180,12 @@ class B24Api:
             yield from found
             start = envelope.get("next") if found else None
 
+    def total(self, method: str, params: Params) -> int | None:
+        """How many rows the list has; None where the method does not tell. Counting costs the portal more
+        than a page, so it is asked for once a walk."""
+        total = self._send(method, {**params, "start": 0}, repeatable=True).get("total")
+        return total if isinstance(total, int) else None
+
     def unexpected(self, method: str, detail: str) -> CrmError:
         """The error for an answer that is not what the documentation promises."""
         return CrmError(

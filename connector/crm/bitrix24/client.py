@@ -50,6 +50,7 @@ from connector.domain import (
     Deal,
     DealCard,
     DealChanges,
+    DealMark,
     Deletion,
     IncomingLead,
     LossReason,
@@ -125,7 +126,9 @@ class Bitrix24Client:
         """The deal with what hangs on it, in one request."""
         return read_card(self._api, deal, self._custom_fields(CONTACT), self._custom_fields(COMPANY))
 
-    def deals(self, updated_since: datetime | None = None) -> Iterator[Deal]:
+    def deals(
+        self, updated_since: datetime | None = None, *, after: DealMark | None = None
+    ) -> Iterator[Deal]:
         """By ascending id; a deal that changes meanwhile comes as it is when its page is read."""
         filters = {} if updated_since is None else {">=updatedTime": updated_since.isoformat()}
         reader = self._wire()
@@ -135,7 +138,10 @@ class Bitrix24Client:
             "filter": filters,
             "useOriginalUfNames": "Y",
         }
-        return self._items(params, reader.deal).rows()
+        return self._items(params, reader.deal).rows(int(after.deal_id) if after else 0)
+
+    def deal_count(self) -> int | None:
+        return self._api.total("crm.item.list", {"entityTypeId": DEAL, "select": ["id"]})
 
     def contacts_of(self, deals: Iterable[Deal]) -> Iterator[DealWithContacts]:
         found = partial(read_contacts, self._api, fields=self._custom_fields(CONTACT))

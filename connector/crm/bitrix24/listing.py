@@ -100,22 +100,24 @@ class LongList(Generic[T]):
         # Shared by the threads that read ahead: the last one to come back says how long a chain may be.
         self._pages = FIRST_CHAIN
 
-    def rows(self) -> Iterator[T]:
-        """All rows in the order of their ids. The first page is asked for alone: most lists end there.
+    def rows(self, after: int = 0) -> Iterator[T]:
+        """All rows above the id `after` in the order of their ids. The first page is asked for alone: most
+        lists end there.
 
         Raises CrmError, and RetryLater when a limit is used up.
         """
-        last = 0
-        for part in self._parts():
+        last = after
+        for part in self._parts(after):
             for row_id, row in part.rows:
                 if row_id <= last:
                     raise self._api.unexpected(self._method, f"row {row_id} came after {last}")
                 last = row_id
                 yield row
 
-    def _parts(self) -> Iterator[_Part[T]]:
-        """The first page, a first chain, then spans up to the greatest id, at last what came meanwhile."""
-        head = self._part(_Span(0, None, 1))
+    def _parts(self, begin: int) -> Iterator[_Part[T]]:
+        """The first page above the id `begin`, a first chain, then spans up to the greatest id, at last what
+        came meanwhile."""
+        head = self._part(_Span(begin, None, 1))
         yield head
         if head.is_end:
             return
