@@ -73,6 +73,7 @@ class Admin:
 
     def kinds(self) -> Answer:
         """What may be ordered, with its Russian name."""
+
         def named(titles: dict[str, str]) -> list[dict[str, str]]:
             return [{"what": what, "title": title} for what, title in titles.items()]
 
