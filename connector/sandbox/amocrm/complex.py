@@ -64,43 +64,7 @@ class Complex:
         return [Route("POST", PATH, self.add)]
 
 
-<<<<<<< HEAD
-def _optional_body(call: Call) -> dict[str, Any]:
-    return call.item() if call.body else {}
-
-
-def _user(world: World, call: Call, body: dict[str, Any]) -> int:
-    given = body.get("user_id")
-    return given if isinstance(given, int) and given in world.portal.users else call.user_id
-
-
-def _people(world: World, call: Call, embedded: dict[str, Any]) -> tuple[int | None, int | None]:
-    """Ids of the tree's contact and company, each stored when it came as a model."""
-    company_id = _person(world, call, "companies", embedded)
-    contact_id = _person(world, call, "contacts", embedded)
-    if contact_id is not None and company_id is not None:
-        contact = world.portal.contacts[contact_id]
-        if contact.company_id is None:
-            # Part of the same write: nobody is told of a second change.
-            contact.company_id = company_id
-            world.portal.contacts.touch(contact_id)
-            world.portal.index.contacts_of_company.forget()
-    return contact_id, company_id
-
-
-def _person(world: World, call: Call, collection: str, embedded: dict[str, Any]) -> int | None:
-    rows = embedded.get(collection)
-    if not rows:
-        return None
-    if isinstance(rows[0].get("id"), int):
-        return int(rows[0]["id"])
-    return int(people.create(world, call, collection, rows[0]).id)
-
-
-def _check_tree(world: World, item: dict[str, Any]) -> list[Violation]:
-=======
 def _check(world: World, item: dict[str, Any]) -> list[Violation]:
->>>>>>> 073afd9 (Play chats, the digital pipeline, enquiries' hooks, deletions and merges of amoCRM)
     embedded = item.get("_embedded")
     if isinstance(embedded, dict) and isinstance(embedded.get("metadata"), dict):
         # The status of an incoming lead is its own; another one is ignored.

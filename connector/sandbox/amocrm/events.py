@@ -113,12 +113,6 @@ class EventLog:
 
     def _hear(self, change: Change) -> None:
         for fact in facts(self._world, change):
-<<<<<<< HEAD
-            self._number += 1
-            # The high bit keeps these apart from ids made of history rows.
-            tail = (1 << 60) | self._number
-            self._heard.append(Event(tail, fact, change.at, change.by))
-=======
             self._put(fact, change.at, change.by)
 
     def record(
@@ -141,9 +135,7 @@ class EventLog:
     def _put(self, fact: Fact, at: datetime, by: int) -> None:
         self._number += 1
         # The high bit keeps these apart from ids made of history rows.
-        self._events.append(Event((1 << 60) | self._number, fact, at, by))
-        self._is_sorted = False
->>>>>>> 073afd9 (Play chats, the digital pipeline, enquiries' hooks, deletions and merges of amoCRM)
+        self._heard.append(Event((1 << 60) | self._number, fact, at, by))
 
 
 def _creation(row: HistoryRow) -> Fact:
