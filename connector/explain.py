@@ -12,9 +12,11 @@ from typing import Any
 
 from connector.domain import EventKind, StageChange
 from connector.effects import describe
-from connector.store import facts, inbox, missed, outbox, runs
+from connector.playbook.model import HAPPENINGS
+from connector.store import facts, happenings, inbox, missed, outbox, runs
 from connector.store.database import Database
 from connector.store.facts import DealRow, Directory
+from connector.store.happenings import Happening
 from connector.store.inbox import InboxRow
 from connector.store.missed import Missed
 from connector.store.outbox import Effect
@@ -91,6 +93,7 @@ class Story:
     own: tuple[Effect, ...]
     movers: Mapping[str, str]
     missed: tuple[Missed, ...]
+    happened: tuple[Happening, ...]
 
     def made_by(self, move: StageChange) -> str:
         """«, сделал Коннектор по правилу …» for a move of ours, else ""."""
@@ -109,6 +112,7 @@ def tell(db: Database, account: str, deal_id: str) -> Story:
         effects = outbox.of_deal(conn, account, deal_id)
         own = facts.own_changes(conn, account, deal_id)
         unsaid = missed.of_deal(conn, account, deal_id)
+        happened = happenings.of_deal(conn, account, deal_id)
     rules = {effect.id: effect.rule for effect in effects}
     by_run: dict[int | None, list[Effect]] = {}
     for effect in effects:
@@ -131,6 +135,7 @@ def tell(db: Database, account: str, deal_id: str) -> Story:
         own=tuple(by_run.get(None, ())),
         movers={event_id: rules.get(effect_id, "") for event_id, effect_id in own.items()},
         missed=tuple(unsaid),
+        happened=tuple(happened),
     )
 
 
@@ -200,6 +205,9 @@ def as_lines(story: Story, local: Any, describe: Callable[[Effect], str] = descr
     if story.own:
         lines.append("Собственные действия коннектора:")
         lines += [f"  {at(e.created_at)}  {describe(e)}: {status_text(e)}" for e in story.own]
+    if story.happened:
+        lines.append("Что узнал сам Коннектор:")
+        lines += [f"  {at(fact.at)}  {HAPPENINGS[fact.what]}" for fact in story.happened]
     lines.append("Сигналы CRM:")
     for event in story.events:
         times = f", доставлен {event.deliveries} раз(а)" if event.deliveries > 1 else ""

@@ -6,9 +6,7 @@ before the account went live, nor on the connector's own service deal.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -16,26 +14,21 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from connector import loops
 from connector.cards import CardReader
 from connector.clock import Clock
 from connector.crm.base import CrmClient
+from connector.deciding import Asked, Deciding
 from connector.directory import Directories
-from connector.domain import SERVICE_TAG, CrmEvent, Deal, DealCard, EventKind, StageChange
+from connector.domain import SERVICE_TAG, CrmEvent, Deal, EventKind, StageChange
 from connector.moves import Merge, entry_ordinal, merge
 from connector.own_moves import OwnMoves
-from connector.playbook.due import due_at
-from connector.playbook.evaluate import Evaluation, Move, candidates, evaluate, facts_of, idempotency_scope
-from connector.playbook.model import Action, Playbook, Rule, TaskAction, UpdateAction
-from connector.playbook.stages import target_stage
-from connector.store import facts, inbox, missed, outbox, runs
+from connector.playbook.evaluate import Move
+from connector.store import facts, inbox, missed, outbox
 from connector.store.database import Database
 from connector.store.facts import AccountRow, DealRow, Directory
 from connector.store.inbox import InboxRow, Source
 from connector.store.jobs import Job, JobQueue
 from connector.store.outbox import Effect
-
-log = logging.getLogger(__name__)
 
 #: CRMs tell of one change in several hooks within milliseconds: a deal is read this long after its hint at
 #: the earliest, so that one reading covers them all.
@@ -51,9 +44,6 @@ AT_ONCE = 50
 #: Sources of hints that come from comparing with the CRM: what they bring was missed by webhooks.
 FINDERS = ("reconcile", "queue")
 
-#: When the task about rules that chase each other is due: money may hang on the deal.
-ALARM_DUE = timedelta(hours=2)
-
 News = Literal["new", "moved", "changed", "deleted", "restored"]
 
 _PARTY_EVENTS = {EventKind.CONTACT_CHANGED: "contact", EventKind.COMPANY_CHANGED: "company"}
@@ -67,16 +57,6 @@ class Reading:
     news: News | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """One rule's answer about one move, with the facts that it was given."""
-
-    rule: Rule
-    move: StageChange
-    evaluation: Evaluation
-    scope: str
-
-
 class Intake:
     """Takes events in (`receive`) and works them off (`handle`, a job handler)."""
 
@@ -86,7 +66,7 @@ class Intake:
         queue: JobQueue,
         clients: Mapping[str, CrmClient],
         directories: Directories,
-        playbook: Callable[[], Playbook],
+        deciding: Deciding,
         cards: CardReader,
         clock: Clock,
     ) -> None:
@@ -94,7 +74,7 @@ class Intake:
         self._queue = queue
         self._clients = clients
         self._directories = directories
-        self._playbook = playbook
+        self._deciding = deciding
         self._cards = cards
         self._clock = clock
         self._own_moves = OwnMoves(db, clock)
@@ -198,7 +178,8 @@ class Intake:
         moves = [
             move for move in merged.to_ask if move.at >= account_row.live_since and ours.may_start_rules(move)
         ]
-        card, decisions = self._ask_rules(deal, moves, merged.history, client, directory, account_row)
+        occasions = [_asked(move, merged.history, directory) for move in moves]
+        card, decisions = self._deciding.ask(occasions, lambda: client.card(deal), directory, account_row)
         decided_at = self._clock.now()
         if card is not None:
             # What was decided on these data is made of these data.
@@ -213,130 +194,11 @@ class Intake:
             for event_id, own in ours.new.items():
                 facts.mark_own(conn, account, event_id, own.effect_id)
             for decision in decisions:
-                self._decide(conn, deal, decision, account_row, directory, decided_at)
+                self._deciding.decide(conn, deal, decision, account_row, directory, decided_at)
             self._try_again(conn, outbox.stopped_of(conn, account, deal_id), decided_at)
             if news and found:
                 self._count_missed(conn, account_row, deal_id, news, deal.updated_at)
         return Reading(news=news)
-
-    def _ask_rules(
-        self,
-        deal: Deal,
-        moves: Sequence[StageChange],
-        history: Sequence[StageChange],
-        client: CrmClient,
-        directory: Directory,
-        account_row: AccountRow,
-    ) -> tuple[DealCard | None, list[_Decision]]:
-        """The deal's card, if any rule is concerned, and what these rules say."""
-        playbook = self._playbook()
-        asked = [(move, rule) for move in moves for rule in candidates(playbook, _named(move, directory))]
-        if not asked:
-            return None, []
-        card = client.card(deal)
-        variables = _variables(card, directory)
-        zone = ZoneInfo(account_row.timezone)
-        return card, [
-            _Decision(
-                rule=rule,
-                move=move,
-                evaluation=evaluate(rule, _named(move, directory), variables),
-                scope=idempotency_scope(rule, entry_ordinal(history, move), move.at.astimezone(zone).date()),
-            )
-            for move, rule in asked
-        ]
-
-    def _decide(
-        self,
-        conn: Connection,
-        deal: Deal,
-        decision: _Decision,
-        account_row: AccountRow,
-        directory: Directory,
-        now: datetime,
-    ) -> None:
-        account, rule = deal.account, decision.rule
-        stem = f"deal:{deal.id}:{_digest(rule.name)}:{decision.scope}"
-        repeated = (
-            decision.evaluation.result == "match" and outbox.by_key(conn, account, f"{stem}:0") is not None
-        )
-        stage = directory.stage(decision.move.to_pipeline_id, decision.move.to_stage_id)
-        result: str = "repeated" if repeated else decision.evaluation.result
-        trace = list(decision.evaluation.trace)
-        loop = None
-        if result == "match" and rule.moves_deals:
-            loop = loops.found(conn, account, deal.id, rule.name, decision.move, now)
-        if loop is not None:
-            result, trace = "stopped", [*trace, ("круг", loop.told)]
-        run_id = runs.add(
-            conn,
-            account=account,
-            deal_id=deal.id,
-            rule=rule.name,
-            trigger=stage.name if stage else decision.move.to_stage_id,
-            event_id=decision.move.event_id,
-            result=result,
-            trace=trace,
-            at=now,
-        )
-        if run_id is not None and loop is not None:
-            self._alarm(conn, deal, rule, loop, now)
-        if run_id is None or result != "match":
-            return
-        for position, action in enumerate(rule.do):
-            effect_id = outbox.add(
-                conn,
-                account=account,
-                key=f"{stem}:{position}",
-                rule=rule.name,
-                action=action.name,
-                params=self._params(action, deal, account_row, directory, now),
-                deal_id=deal.id,
-                run_id=run_id,
-                position=position,
-                now=now,
-            )
-            if effect_id is not None:
-                self._enqueue_effect(conn, account, effect_id, run_id)
-
-    def _enqueue_effect(self, conn: Connection, account: str, effect_id: int, run_id: int | None) -> None:
-        self._queue.enqueue(
-            conn, "effect", {"effect_id": effect_id}, account=account, order_key=f"{account}:run:{run_id}"
-        )
-
-    def _alarm(self, conn: Connection, deal: Deal, rule: Rule, loop: loops.Loop, now: datetime) -> None:
-        """One task a day for one circle of one deal."""
-        effect_id = outbox.add(
-            conn,
-            account=deal.account,
-            key=f"loop:{deal.id}:{_digest(' '.join(sorted(loop.rules)))}:{now.date().isoformat()}",
-            rule=rule.name,
-            action="alarm",
-            params={"text": loop.task, "due_at": (now + ALARM_DUE).isoformat()},
-            deal_id=deal.id,
-            now=now,
-        )
-        log.warning(
-            "rules chase each other: %s",
-            loop.told,
-            extra={"action": "rules_loop", "account": deal.account, "deal": deal.id},
-        )
-        if effect_id is not None:
-            self._enqueue_effect(conn, deal.account, effect_id, None)
-
-    def _params(
-        self, action: Action, deal: Deal, account_row: AccountRow, directory: Directory, now: datetime
-    ) -> dict[str, Any]:
-        """An action's settings as they are now: a later edit of the playbook touches nothing decided."""
-        params: dict[str, Any] = action.model_dump(mode="json")
-        if isinstance(action, TaskAction):
-            due = due_at(action.due, now, account_row.timezone, self._playbook().working_calendar)
-            params["due_at"] = due.isoformat()
-        if isinstance(action, UpdateAction) and action.stage is not None:
-            stage = target_stage(directory.pipelines.values(), action, deal.pipeline_id)
-            # Of a stage that is no more the names stay, for the person who will be told.
-            params |= {"pipeline_id": stage.pipeline_id, "stage_id": stage.id} if stage else {}
-        return params
 
     def _party_changed(self, row: InboxRow) -> Reading:
         """A contact or company changed: whatever waits for its data is tried again."""
@@ -349,7 +211,7 @@ class Intake:
     def _try_again(self, conn: Connection, effects: Sequence[Effect], now: datetime) -> None:
         for effect in effects:
             if outbox.put_back(conn, effect, now):
-                self._enqueue_effect(conn, effect.account, effect.id, effect.run_id)
+                self._deciding.enqueue_effect(conn, effect.account, effect.id, effect.run_id)
 
     def _deal_gone(self, account: str, deal_id: str, read_at: datetime, found: bool) -> Reading:
         with self._db.begin() as conn:
@@ -403,6 +265,18 @@ def _subject(kind: EventKind) -> str:
     return _PARTY_EVENTS.get(kind, "deal")
 
 
+def _asked(move: StageChange, history: Sequence[StageChange], directory: Directory) -> Asked:
+    stage = directory.stage(move.to_pipeline_id, move.to_stage_id)
+    return Asked(
+        _named(move, directory),
+        event_id=move.event_id,
+        title=stage.name if stage else move.to_stage_id,
+        occurrence=entry_ordinal(history, move),
+        at=move.at,
+        move=move,
+    )
+
+
 def _named(move: StageChange, directory: Directory) -> Move:
     target = directory.stage(move.to_pipeline_id, move.to_stage_id)
     origin = (
@@ -421,21 +295,3 @@ def _named(move: StageChange, directory: Directory) -> Move:
         from_pipeline_name=left.name if left else None,
         from_outcome=origin.outcome if origin else None,
     )
-
-
-def _variables(card: DealCard, directory: Directory) -> Mapping[str, object]:
-    deal = card.deal
-    pipeline = directory.pipelines.get(deal.pipeline_id)
-    stage = directory.stage(deal.pipeline_id, deal.stage_id)
-    reason = directory.loss_reasons.get(deal.loss_reason_id or "")
-    return facts_of(
-        card,
-        pipeline_name=pipeline.name if pipeline else "",
-        stage_name=stage.name if stage else "",
-        loss_reason_name=reason.name if reason else None,
-        responsible=directory.users.get(deal.responsible_id or ""),
-    )
-
-
-def _digest(rule_name: str) -> str:
-    return hashlib.sha256(rule_name.encode()).hexdigest()[:12]

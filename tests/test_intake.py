@@ -18,6 +18,7 @@ from connector.backfill import Backfill, Step
 from connector.cards import CardReader
 from connector.clock import FixedClock
 from connector.crm.base import CrmClient, EventBatch
+from connector.deciding import Deciding
 from connector.directory import Directories
 from connector.domain import (
     AccountInfo,
@@ -34,6 +35,7 @@ from connector.domain import (
     StageChange,
     User,
 )
+from connector.happenings import Happenings
 from connector.intake import Intake
 from connector.playbook.model import Playbook
 from connector.reconcile import Reconcile
@@ -140,13 +142,15 @@ class FakeCrm:
 
 
 class Desk:
-    def __init__(self, db: Database, clock: FixedClock) -> None:
+    def __init__(self, db: Database, clock: FixedClock, playbook: Playbook = PLAYBOOK) -> None:
         self.db, self.clock, self.crm = db, clock, FakeCrm()
         clients = {"main": cast(CrmClient, self.crm)}
         self.queue = JobQueue(db, clock)
         directories = Directories(db, clients, {"main": "amocrm"}, clock)
         cards = CardReader(clients, clock)
-        self.intake = Intake(db, self.queue, clients, directories, lambda: PLAYBOOK, cards, clock)
+        deciding = Deciding(self.queue, lambda: playbook)
+        self.intake = Intake(db, self.queue, clients, directories, deciding, cards, clock)
+        self.happenings = Happenings(db, self.queue, clients, directories, deciding, cards, clock)
         self.reconcile = Reconcile(db, clients, self.intake, clock)
         self.backfill = Backfill(db, clients, directories, self.intake, clock)
         directories.refresh("main")
@@ -160,6 +164,8 @@ class Desk:
             for job in jobs:
                 if job.task == "event":
                     self.intake.handle(job)
+                if job.task == "happening":
+                    self.happenings.handle(job)
                 self.queue.finish(job)
 
     def said(self) -> list[str]:

@@ -17,7 +17,9 @@ from connector.playbook.words import fold, same
 __all__ = [
     "CONDITION_VARIABLES",
     "Evaluation",
+    "Happened",
     "Move",
+    "Occasion",
     "candidates",
     "evaluate",
     "facts_of",
@@ -44,6 +46,21 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that we learnt ourselves of a deal: one of `HAPPENINGS`. `document` is the kind of the
+    document that it is about, "" for none.
+    """
+
+    what: str
+    pipeline_name: str
+    document: str = ""
+
+
+#: What may start a rule.
+Occasion = Move | Happened
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a rule says of a move, and all that it looked at on the way, in order; fit for JSON."""
 
@@ -51,18 +68,40 @@ class Evaluation:
     trace: Trace = field(default_factory=list)
 
 
-def candidates(playbook: Playbook, move: Move) -> list[Rule]:
-    """The rules whose `when` the move satisfies, in the playbook's order."""
-    return [rule for rule in playbook.rules if matches(rule.when, move)]
+def candidates(playbook: Playbook, occasion: Occasion) -> list[Rule]:
+    """The rules whose `when` the occasion satisfies, in the playbook's order."""
+    return [rule for rule in playbook.rules if matches(rule.when, occasion)]
 
 
-def matches(trigger: Trigger, move: Move, trace: Trace | None = None) -> bool:
+def matches(trigger: Trigger, occasion: Occasion, trace: Trace | None = None) -> bool:
+    """Whether the occasion satisfies everything that the trigger says."""
+    seen: Trace = [] if trace is None else trace
+    if isinstance(occasion, Happened):
+        return _fits_happening(trigger, occasion, seen)
+    return not trigger.happens and _fits_move(trigger, occasion, seen)
+
+
+def _fits_happening(trigger: Trigger, happened: Happened, seen: Trace) -> bool:
+    asked: list[tuple[str, bool]] = [
+        (f"when.happens: {', '.join(trigger.happens)}", happened.what in trigger.happens)
+    ]
+    if trigger.document is not None:
+        asked.append((f"when.document: {trigger.document}", happened.document == trigger.document))
+    if trigger.pipeline is not None:
+        asked.append((f"when.pipeline: {trigger.pipeline}", same(happened.pipeline_name, trigger.pipeline)))
+    for what, fits in asked:
+        seen.append((what, fits))
+        if not fits:
+            return False
+    return True
+
+
+def _fits_move(trigger: Trigger, move: Move, seen: Trace) -> bool:
     """Whether the move satisfies everything that the trigger says.
 
     A deal that is created on a stage enters it. `pipeline` is the one of the stage that is named: for
     `leaves` the pipeline that was left, for `enters` and `created` the one that the deal is in.
     """
-    seen: Trace = [] if trace is None else trace
     left = move.from_pipeline_name or move.pipeline_name
     if trigger.pipeline is not None:
         sides = [left] if trigger.leaves else []
@@ -88,13 +127,13 @@ def matches(trigger: Trigger, move: Move, trace: Trace | None = None) -> bool:
     return True
 
 
-def evaluate(rule: Rule, move: Move, facts: Mapping[str, object]) -> Evaluation:
-    """What the rule says of the move; `facts` are those of `facts_of`.
+def evaluate(rule: Rule, occasion: Occasion, facts: Mapping[str, object]) -> Evaluation:
+    """What the rule says of the occasion; `facts` are those of `facts_of`.
 
     A condition that cannot be computed gives «error», whatever stands around the part that failed.
     """
     trace: Trace = []
-    if not matches(rule.when, move, trace):
+    if not matches(rule.when, occasion, trace):
         return Evaluation("no_match", trace)
     if rule.condition is None:
         return Evaluation("match", trace)
@@ -107,17 +146,17 @@ def evaluate(rule: Rule, move: Move, facts: Mapping[str, object]) -> Evaluation:
     return Evaluation("match" if fits else "no_match", trace)
 
 
-def idempotency_scope(rule: Rule, move_ordinal: int, local_day: date) -> str:
+def idempotency_scope(rule: Rule, occurrence: int | str, local_day: date) -> str:
     """Within what the rule acts once on a deal: a part of its effects' idempotency key.
 
-    move_ordinal: which entry of the deal into that stage this is, counted from 1; local_day: the day of the
-    move in the account's zone.
+    occurrence: which entry of the deal into that stage this is, counted from 1, or which happening.
+    local_day: its day in the account's zone.
     """
     match rule.repeat:
         case "once_per_deal":
             return "deal"
         case "every_entry":
-            return f"entry:{move_ordinal}"
+            return f"entry:{occurrence}"
         case "once_per_day":
             return f"day:{local_day.isoformat()}"
 

@@ -28,6 +28,7 @@ from connector.playbook import fields
 from connector.playbook.calendar import WORK_ENDS_AT, WORK_STARTS_AT, WorkingCalendar
 from connector.playbook.due import parse_due
 from connector.playbook.source import Path, place_in
+from connector.playbook.words import unknown
 
 Repeat = Literal["once_per_deal", "every_entry", "once_per_day"]
 REPEATS: tuple[Repeat, ...] = ("once_per_deal", "every_entry", "once_per_day")
@@ -102,18 +103,44 @@ class Entry(_Model):
         self._places = places
 
 
+#: What Connector learns of a deal by itself, and how people call it.
+HAPPENINGS: dict[str, str] = {
+    "document.opened": "клиент открыл документ",
+    "document.accepted": "клиент принял документ",
+    "document.question": "клиент задал вопрос по документу",
+    "paid": "счёт оплачен",
+}
+
+
+def _happening(value: str) -> str:
+    if value not in HAPPENINGS:
+        raise ValueError(unknown("неизвестное событие", value, HAPPENINGS))
+    return value
+
+
 class Trigger(_Model):
-    """The move that starts a rule: all that is given must hold. See `evaluate.matches`."""
+    """What starts a rule: a move of the deal, or a happening; all that is given must hold. See
+    `evaluate.matches`.
+    """
 
     pipeline: Name | None = None
+    happens: Annotated[
+        tuple[Annotated[str, AfterValidator(_happening)], ...], BeforeValidator(fields.one_or_many)
+    ] = ()
+    document: Slug | None = None
     enters: Names = ()
     leaves: Names = ()
     created: Flag = False
 
     @model_validator(mode="after")
     def _says_when(self) -> Trigger:
-        if not (self.enters or self.leaves or self.created):
-            raise ValueError("не сказано, когда: нужно enters, leaves или created: true")
+        moves = self.enters or self.leaves or self.created
+        if not (moves or self.happens):
+            raise ValueError("не сказано, когда: нужно enters, leaves, created: true или happens")
+        if moves and self.happens:
+            raise ValueError("happens не сочетается с enters, leaves и created: это разные поводы")
+        if self.document is not None and not self.happens:
+            raise ValueError("document уточняет happens, а его нет")
         if self.created and self.leaves:
             raise ValueError("created и leaves вместе невозможны: новая сделка ниоткуда не уходит")
         return self

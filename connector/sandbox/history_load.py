@@ -17,13 +17,14 @@ one in place, and `Portal.update` does not.
 
 from __future__ import annotations
 
+import gc
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from connector.sandbox.clients import MAIL_ZONES, Clients, has_contact, phone, product_rows
-from connector.sandbox.garbage import no_garbage_collection
 from connector.sandbox.history_tables import DealRow, History
 from connector.sandbox.stage_codes import build_pipelines, code_of, pipeline_of
 from connector.sandbox.state import ROBOT, Deal, HistoryRow, Note, Portal, Task, User
@@ -49,7 +50,7 @@ class Past:
 
 def prepare(history: History) -> Past:
     """The notes and tasks of `history`, made once for all portals."""
-    with no_garbage_collection():
+    with _no_garbage_collection():
         notes = {note.id: note for note in _notes(history)}
         tasks = {task.id: task for task in _tasks(history)}
     return Past(history, notes, tasks)
@@ -58,7 +59,7 @@ def prepare(history: History) -> Past:
 def load(past: Past, portal: Portal) -> None:
     """Fill an empty portal; nobody is told."""
     history = past.history
-    with portal.lock, no_garbage_collection():
+    with portal.lock, _no_garbage_collection():
         portal.pipelines = build_pipelines(history, portal.dialect)
         portal.loss_reasons = {row.loss_reason_id: row.name for row in history.loss_reasons}
         portal.channels = {row.channel_id: row.name for row in history.channels}
@@ -76,6 +77,18 @@ def load(past: Past, portal: Portal) -> None:
         ):
             portal.reserve_ids(kind, max(table, default=0))
         portal.revision += 1
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Millions of objects that all stay: looking for cycles among them takes most of the time otherwise."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _users(history: History) -> Iterator[User]:

@@ -12,6 +12,7 @@ from connector import explain
 from connector.crm.registry import CRMS
 from connector.effects import Effects
 from connector.explain import status_text, trace_text
+from connector.playbook.model import HAPPENINGS
 from connector.reporting import Reporting
 from connector.status import Status
 from connector.store import archive, facts
@@ -57,6 +58,7 @@ def admin(
             "deal.html",
             story=explain.tell(db, account, deal_id),
             documents=documents,
+            happenings=HAPPENINGS,
             local=lambda moment: _local(moment, row),
             amount_text=explain.amount_text,
             event_text=explain.event_text,
