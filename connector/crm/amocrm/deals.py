@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from connector.crm.amocrm.api import PAGE, AmoApi
 from connector.crm.amocrm.directory import SetUp
+from connector.crm.amocrm.enquiries import UNSORTED
 from connector.crm.amocrm.field_values import FieldDefinition, Unwritable, encode, same
 from connector.crm.amocrm.wire import custom_fields
 from connector.crm.wild import Wild
@@ -25,9 +26,6 @@ WON, LOST = "142", "143"
 
 #: More than any deal, and still a whole number in JSON.
 LARGEST_AMOUNT = Decimal(10) ** 15
-
-#: The type of a pipeline's «Неразобранное»; no deal is moved there.
-UNSORTED = 1
 
 
 class Deals:

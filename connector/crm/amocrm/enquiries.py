@@ -17,6 +17,9 @@ from connector.crm.wild import Wild
 from connector.domain import IncomingLead
 from connector.errors import CrmError
 
+#: The type of the stage where deals of enquiries stand.
+UNSORTED = 1
+
 #: Our words for amoCRM's categories.
 KINDS: Mapping[str, str] = {"sip": "call", "forms": "form", "chats": "chat", "mail": "mail"}
 
@@ -64,7 +67,7 @@ class Enquiries:
         except CrmError as error:
             if error.kind not in ("not_found", "rejected") or deal_id is None:
                 raise
-            if not self._was_accepted(uid, deal_id):
+            if not self._was_accepted(deal_id):
                 raise
             return deal_id
 
@@ -82,12 +85,14 @@ class Enquiries:
         found = self._api.one("leads/unsorted/summary", _read_summary)
         return found or Summary(0, 0, 0, 0, {})
 
-    def _was_accepted(self, uid: str, deal_id: str) -> bool:
-        """Whether somebody, maybe we, made it a deal: nothing waits under the uid, and the deal lives."""
-        if self._api.one(f"leads/unsorted/{uid}", lambda item: item["uid"].text()) is not None:
+    def _was_accepted(self, deal_id: str) -> bool:
+        """Whether somebody, maybe we, made it a deal: it lives and stands in a stage that is not the one for
+        enquiries."""
+        place = self._api.one(f"leads/{deal_id}", _place)
+        if place is None:
             return False
-        deleted = self._api.one(f"leads/{deal_id}", _is_deleted)
-        return deleted is False
+        waiting = self._api.one(f"leads/pipelines/{place[0]}", _waiting_stages)
+        return waiting is not None and place[1] not in waiting
 
     def _split(self, lead_id: str) -> tuple[str, str | None]:
         uid, _, deal_id = lead_id.partition(":")
@@ -133,9 +138,20 @@ def _deal_of(item: Wild) -> str:
     return item["_embedded"]["leads"][0]["id"].id()
 
 
-def _is_deleted(item: Wild) -> bool:
+def _place(item: Wild) -> tuple[str, str] | None:
+    """(pipeline, stage) of a deal; None for one in the trash."""
     deleted = item.get("is_deleted")
-    return deleted is not None and deleted.flag()
+    if deleted is not None and deleted.flag():
+        return None
+    return item["pipeline_id"].id(), item["status_id"].id()
+
+
+def _waiting_stages(item: Wild) -> set[str]:
+    """The pipeline's stage «Неразобранное»."""
+    stages = item["_embedded"]["statuses"].each()
+    return {
+        one["id"].id() for one in stages if (kind := one.get("type")) is not None and kind.int() == UNSORTED
+    }
 
 
 def _read_summary(item: Wild) -> Summary:
