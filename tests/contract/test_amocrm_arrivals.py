@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from connector.crm.amocrm.files import FileStore
+from connector.crm.amocrm.links import Links
 from connector.domain import CrmFile
 from connector.errors import CrmError
 from connector.sandbox.amocrm import drive
+from connector.sandbox.state import Company as PortalCompany
+from connector.sandbox.state import Contact as PortalContact
 from tests.contract.desk import Desk
 from tests.contract.office import Office, fresh_deal
 
@@ -100,11 +103,62 @@ def test_an_enquiry_is_declined_once_and_can_no_more_be_accepted(office: Office,
     assert caught.value.kind == "not_found"
 
 
+def test_enquiries_are_counted_by_what_became_of_them(office: Office, desk: Desk) -> None:
+    client: Any = office.client
+    before = client.incoming_summary()
+    taken, refused, _ = (find(office, send_form(desk)["uid"]) for _ in range(3))
+    office.client.accept_incoming(taken.id, responsible_id=None, stage_id=None)
+    office.client.decline_incoming(refused.id)
+    after = client.incoming_summary()
+    assert (after.total - before.total, after.accepted - before.accepted) == (3, 1)
+    assert after.declined - before.declined == 1
+    assert after.by_kind["form"] - before.by_kind["form"] == 3
+
+
+def test_an_enquiry_that_waits_is_not_taken_for_accepted_when_amocrm_refuses(
+    office: Office, desk: Desk
+) -> None:
+    lead = find(office, send_form(desk)["uid"])
+    with pytest.raises(CrmError) as caught:
+        office.client.accept_incoming(lead.id, responsible_id=None, stage_id="987654321")
+    assert caught.value.kind == "rejected"
+    assert find(office, lead.id) is not None
+
+
 def test_what_is_no_enquiry_is_not_found(office: Office) -> None:
     for wrong in ("", "../account", "abc:def", "no0such0uid"):
         with pytest.raises(CrmError) as caught:
             office.client.accept_incoming(wrong, responsible_id=None, stage_id=None)
         assert caught.value.kind == "not_found"
+
+
+def test_links_of_a_deal_are_made_read_and_cut_however_often(office: Office) -> None:
+    first, second = (office.portal.add("contact", PortalContact(0, name), by=2) for name in ("Олег", "Анна"))
+    company = office.portal.add("company", PortalCompany(0, "ООО «Ромашка»"), by=2)
+    deal, other = fresh_deal(office), fresh_deal(office, contact_ids=[first.id])
+    links: Links = office.client.links  # type: ignore[attr-defined]
+    deal_id = str(deal.id)
+    for _ in range(2):
+        links.contact(deal_id, str(first.id))
+        links.contact(deal_id, str(second.id), is_main=True)
+        links.company(deal_id, str(company.id))
+    found = list(links.of([deal_id, str(other.id)]))
+    assert [(one.kind, one.id, one.is_main) for one in found if one.deal_id == deal_id] == [
+        ("contacts", str(second.id), True),
+        ("contacts", str(first.id), False),
+        ("companies", str(company.id), False),
+    ]
+    assert [one.id for one in found if one.deal_id == str(other.id)] == [str(first.id)]
+    for one in [*found, *found]:
+        if one.deal_id == deal_id:
+            links.cut(one)
+    assert list(links.of([deal_id])) == []
+
+
+def test_the_integrations_own_sources_are_read(office: Office, desk: Desk) -> None:
+    rows = desk.get("sources")["_embedded"]["sources"]
+    client: Any = office.client
+    assert [(one.id, one.name) for one in client.sources()] == [(str(r["id"]), r["name"]) for r in rows]
 
 
 def hooks(desk: Desk) -> dict[str, bool]:

@@ -16,12 +16,13 @@ from connector.crm.amocrm.api import IDS_PER_ADDRESS, AmoApi
 from connector.crm.amocrm.bots import start_bot
 from connector.crm.amocrm.cards import Cards
 from connector.crm.amocrm.deals import Deals
-from connector.crm.amocrm.directory import SetUp
-from connector.crm.amocrm.enquiries import Enquiries
+from connector.crm.amocrm.directory import SetUp, Source
+from connector.crm.amocrm.enquiries import Enquiries, Summary
 from connector.crm.amocrm.event_log import EventLog
 from connector.crm.amocrm.files import FileStore
 from connector.crm.amocrm.history import WITH_PRODUCTS, History
 from connector.crm.amocrm.invoices import Invoices
+from connector.crm.amocrm.links import Links
 from connector.crm.amocrm.readings import Readings
 from connector.crm.amocrm.subscription import is_subscribed, subscribe
 from connector.crm.amocrm.tasks import Tasks
@@ -78,6 +79,7 @@ class AmoCrmClient:
         self._log = EventLog(self._api, clock)
         self._tasks = Tasks(self._api, self._log, clock)
         self._enquiries = Enquiries(self._api)
+        self.links = Links(self._api)
 
     def account_info(self) -> AccountInfo:
         return self._account.info()
@@ -240,6 +242,14 @@ class AmoCrmClient:
 
     def decline_incoming(self, lead_id: str) -> None:
         self._enquiries.decline(lead_id)
+
+    def incoming_summary(self) -> Summary:
+        """How many enquiries there were and what became of them."""
+        return self._enquiries.summary()
+
+    def sources(self) -> list[Source]:
+        """The integration's own sources of deals. CrmError kind config for an external integration."""
+        return self._set_up.sources()
 
     def queued_events(self) -> EventBatch | None:
         """Always None: amoCRM keeps no queue, what webhooks did not tell stands in its log."""
