@@ -38,7 +38,7 @@ class Board:
         self._add_bitrix_webhook = add_bitrix_webhook
 
     def blueprint(self) -> Blueprint:
-        """Pages at `/board`, `/mail` and `/faults`, JSON at `/sandbox/api/{crm}/…`, files at `/sandbox/files/…`."""
+        """Pages `/board`, `/mail`, `/faults`, JSON at `/sandbox/api/{crm}`, files at `/sandbox/files`."""
         bp = Blueprint(
             "sandbox_board",
             __name__,
