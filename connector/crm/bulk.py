@@ -9,6 +9,9 @@ from functools import partial
 from connector.crm.ahead import in_order
 from connector.domain import Contact, Deal
 
+#: Deals that wait together for their contacts, however few these are.
+MOST_DEALS = 1_000
+
 DealWithContacts = tuple[Deal, tuple[Contact, ...]]
 
 
@@ -39,7 +42,7 @@ def _groups(deals: Iterable[Deal], at_once: int) -> Iterator[tuple[list[Deal], l
     ids: dict[str, None] = {}
     for deal in deals:
         more = dict.fromkeys(deal.contact_ids)
-        if group and (len(ids.keys() | more.keys()) > at_once or len(group) >= at_once):
+        if group and (len(ids.keys() | more.keys()) > at_once or len(group) >= MOST_DEALS):
             yield group, list(ids)
             group, ids = [], {}
         group.append(deal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -144,8 +144,13 @@ def _is_ascending(order: Mapping[str, Any], name: str) -> bool:
 
 
 def _after_key(rows: Sequence[Any], wanted: Mapping[str, Any], columns: Columns, name: str) -> Sequence[Any]:
-    """The rows without those that `>id` leaves out anyway."""
+    """The rows without those that `>id` and a list of ids leave out anyway: a portal has an index."""
     bound = parse_int(wanted.get(f">{name}"))
+    named = wanted.get(f"@{name}")
+    if named is not None and name and (column := columns.find(name)) is not None:
+        ids = sorted({number for number in map(parse_int, as_list(named)) if number is not None})
+        places = ((bisect_left(rows, one, key=column.read), one) for one in ids)
+        return [rows[at] for at, one in places if at < len(rows) and column.read(rows[at]) == one]
     column = columns.find(name) if name and bound is not None else None
     if column is None or bound is None:
         return rows
