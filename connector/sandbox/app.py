@@ -120,7 +120,8 @@ class Sandbox:
             faults=self.faults,
         )
         self.board = Board(self.portals, self.mailbox, add_bitrix_webhook=self.bitrix24.add_outgoing_webhook)
-        self._begin_journal()
+        with no_garbage_collection():
+            self._begin_journal(progress)
         self.flask = self._make_flask()
         self._server: Any = None
         self._thread: threading.Thread | None = None
@@ -232,11 +233,13 @@ class Sandbox:
             passing += [self.faults, self.amocrm.gate, site.bucket, site.operating, site.moves]
         return Parts(roots, passing=passing)
 
-    def _begin_journal(self) -> None:
+    def _begin_journal(self, progress: Progress) -> None:
         if self._journal is None:
             return
         parts = self._parts_of(self.portals, amocrm=self.amocrm, bitrix24=self.bitrix24)
-        if not self._journal.is_new:
+        if self._journal.is_new:
+            progress("записываю начальное состояние", 0, 0)
+        else:
             self._journal.restore(parts, large_too_of=["amocrm", "bitrix24"])
         self._journal.begin(parts, self.portals.values(), self.clock)
 
