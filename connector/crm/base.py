@@ -131,7 +131,10 @@ class Extras(Protocol):
         """An address of the CRM's own where the client can pay, or None."""
 
     def start_automation(self, automation_id: str, deal_id: str) -> bool:
-        """Start a Salesbot or a business process of that id on the deal."""
+        """Start a Salesbot or a business process on the deal; False where the CRM has no such things.
+
+        CrmError kind rejected when it has none of that id. Never repeated by itself: it leaves no trace.
+        """
 
     def is_subscribed(self, destination: str) -> bool | None:
         """Whether the CRM still calls `destination`; None where it cannot be asked."""

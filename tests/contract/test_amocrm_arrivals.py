@@ -251,7 +251,8 @@ def test_a_bot_is_started_on_a_deal_and_an_unknown_one_is_not(office: Office) ->
     assert office.client.start_automation("566", str(deal.id)) is True
     assert [(run.bot_id, run.entity_type, run.entity_id) for run in bots.runs] == [(566, "leads", deal.id)]
     for unknown in ("987654321", "Приветствие"):
-        assert office.client.start_automation(unknown, str(deal.id)) is False
+        with pytest.raises(CrmError, match=f"no Salesbot {unknown}"):
+            office.client.start_automation(unknown, str(deal.id))
     with pytest.raises(CrmError):
         office.client.start_automation("566", "987654321")
     assert len(bots.runs) == 1

@@ -70,6 +70,17 @@ def test_an_object_is_written_as_json_and_what_amocrm_adds_is_no_difference(
     assert not same(field(kind), read(kept), written, MOSCOW)
 
 
+def test_a_value_that_is_not_what_its_type_promises_differs() -> None:
+    for kind, text in (
+        ("legal_entity", "ООО"),
+        ("select", "Опт"),
+        ("numeric", "1"),
+        ("date_time", "2026-01-01"),
+    ):
+        written = encode(field(kind, "Опт"), text, MOSCOW)
+        assert not same(field(kind), read([{"enum_code": "x"}]), written, MOSCOW)
+
+
 def test_a_supplier_is_named_by_its_id_and_a_payer_by_its_name() -> None:
     assert encode(field("supplier"), "521717", MOSCOW) == [{"value": {"entity_id": 521717}}]
     assert encode(field("payer"), "Василий", MOSCOW) == [{"value": {"name": "Василий"}}]

@@ -169,7 +169,7 @@ def _meeting(row: Row[AmoTask]) -> Row[Activity]:
     is_cancelled = task.completed_at is not None and bool(_CANCELLED.search(task.result))
     happened_at = None
     if task.completed_at is not None and not is_cancelled:
-        happened_at = min(task.due_at, task.completed_at)
+        happened_at = min(task.due_at or task.completed_at, task.completed_at)
     entity_id = (task.entity_id,) if task.entity_id is not None else ()
     meeting = Activity(
         id=f"task:{task.id}",

@@ -225,4 +225,4 @@ def _bearer(token: str, json_body: object) -> Signed:
 
 def _shape(path: str) -> str:
     """A path without its ids, so that equal calls look equal in logs."""
-    return "/api/v4/" + re.sub(r"\b\d+\b", "{id}", path)
+    return "/api/v4/" + re.sub(r"\b(\d+|[0-9a-f]{16,})\b", "{id}", path)

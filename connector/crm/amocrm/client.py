@@ -262,7 +262,8 @@ class AmoCrmClient:
         return self._invoices().payment_link(deal_id, amount)
 
     def start_automation(self, automation_id: str, deal_id: str) -> bool:
-        return start_bot(self._api, automation_id, deal_id)
+        start_bot(self._api, automation_id, deal_id)
+        return True
 
     def is_subscribed(self, destination: str) -> bool | None:
         return is_subscribed(self._api, destination)

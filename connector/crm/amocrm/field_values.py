@@ -124,9 +124,10 @@ def same(
     if len(current) != len(wanted):
         return False
     written = [Wild(value, "wanted") for value in wanted]
-    if definition.type in OBJECTS:
-        return all(_holds(one["value"], other["value"]) for one, other in zip(current, written, strict=True))
     try:
+        if definition.type in OBJECTS:
+            pairs = zip(current, written, strict=True)
+            return all(_holds(one["value"], other["value"]) for one, other in pairs)
         keys = [[_key(definition.type, value, zone) for value in values] for values in (current, written)]
     except Malformed:
         return False

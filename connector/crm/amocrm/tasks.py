@@ -14,7 +14,7 @@ from connector.clock import Clock
 from connector.crm.amocrm.api import AmoApi, Params
 from connector.crm.amocrm.event_log import EventLog, of_types
 from connector.crm.amocrm.walks import CLOCK_SKEW, Row, by_spans, first_moment, span, unix
-from connector.crm.wild import Wild
+from connector.crm.wild import Malformed, Wild
 from connector.domain import CrmTask
 
 COMPLETED = "task_completed"
@@ -32,7 +32,7 @@ class AmoTask:
     responsible_id: str | None
     created_at: datetime
     updated_at: datetime
-    due_at: datetime
+    due_at: datetime | None
     is_completed: bool
     result: str
     completed_at: datetime | None = None
@@ -113,6 +113,14 @@ def _rows(tasks: Sequence[AmoTask], completed: dict[str, datetime]) -> list[Row[
     return sorted(rows, key=lambda row: (row.at, int(row.id)))
 
 
+def _due(item: Wild) -> datetime | None:
+    """A term that no calendar has, as imports leave it, is none."""
+    try:
+        return item["complete_till"].unix()
+    except Malformed:
+        return None
+
+
 def read_task(item: Wild) -> AmoTask:
     """A task; its `result` is an empty list until there is one."""
     result = item.get("result")
@@ -125,7 +133,7 @@ def read_task(item: Wild) -> AmoTask:
         responsible_id=item.id_at("responsible_user_id"),
         created_at=item["created_at"].unix(),
         updated_at=item["updated_at"].unix(),
-        due_at=item["complete_till"].unix(),
+        due_at=_due(item),
         is_completed=item["is_completed"].flag(),
         result=result.text_at("text") if result is not None and result.is_map else "",
     )
