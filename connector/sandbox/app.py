@@ -33,7 +33,7 @@ from connector.sandbox.board_words import api_user_id
 from connector.sandbox.faults import Faults
 from connector.sandbox.generate import ZONE, generate
 from connector.sandbox.history_files import Progress, read_history, silent
-from connector.sandbox.history_load import Past, load, prepare
+from connector.sandbox.history_load import Past, load, no_garbage_collection, prepare
 from connector.sandbox.journal import Journal
 from connector.sandbox.kept import Parts
 from connector.sandbox.mailbox import Mailbox

@@ -50,7 +50,7 @@ class Past:
 
 def prepare(history: History) -> Past:
     """The notes and tasks of `history`, made once for all portals."""
-    with _no_garbage_collection():
+    with no_garbage_collection():
         notes = {note.id: note for note in _notes(history)}
         tasks = {task.id: task for task in _tasks(history)}
     return Past(history, notes, tasks)
@@ -59,7 +59,7 @@ def prepare(history: History) -> Past:
 def load(past: Past, portal: Portal) -> None:
     """Fill an empty portal; nobody is told."""
     history = past.history
-    with portal.lock, _no_garbage_collection():
+    with portal.lock, no_garbage_collection():
         portal.pipelines = build_pipelines(history, portal.dialect)
         portal.loss_reasons = {row.loss_reason_id: row.name for row in history.loss_reasons}
         portal.channels = {row.channel_id: row.name for row in history.channels}
@@ -80,7 +80,7 @@ def load(past: Past, portal: Portal) -> None:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Millions of objects that all stay: looking for cycles among them takes most of the time otherwise."""
     was_on = gc.isenabled()
     gc.disable()
