@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import secrets
 import signal
@@ -31,6 +32,7 @@ from connector.sandbox.bitrix24 import Bitrix24
 from connector.sandbox.board import Board
 from connector.sandbox.board_words import api_user_id
 from connector.sandbox.faults import Faults
+from connector.sandbox.garbage import no_garbage_collection
 from connector.sandbox.generate import ZONE, generate
 from connector.sandbox.history_files import Progress, read_history, silent
 from connector.sandbox.history_load import Past, load, no_garbage_collection, prepare
@@ -94,7 +96,8 @@ class Sandbox:
         keys = keys or Secrets()
         self.clock = MovingClock(start_now)
         self._journal = Journal(state) if state is not None else None
-        self.portals = self._open_portals(history, start_now, progress)
+        with no_garbage_collection():
+            self.portals = self._open_portals(history, start_now, progress)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
@@ -274,6 +277,9 @@ def main_loop(
     with Sandbox(port, history=history, latency_s=latency_s, state=state, progress=tell) as sandbox:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
+        # What was loaded stays: the search for garbage need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         found = sandbox.describe()
         if as_json:
             click.echo(json.dumps(found, ensure_ascii=False))

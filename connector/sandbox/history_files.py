@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
@@ -78,7 +79,7 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 
 def read_history(folder: Path, progress: Progress = silent) -> History:
-    """The history in `folder`. Raises ConfigError that names every bad cell as `file:line:column`."""
+    """The history in `folder`. Raises ConfigError that names file, line and column of every bad cell."""
     problems: list[Problem] = []
     account = _read_account(folder, problems)
     if account is None:
@@ -93,7 +94,7 @@ def read_history(folder: Path, progress: Progress = silent) -> History:
         if len(problems) >= MAX_PROBLEMS:
             break
     if not problems:
-        problems.extend(_dangling(history))
+        problems.extend(islice(_dangling(history, folder), MAX_PROBLEMS))
     if problems:
         raise ConfigError(problems[:MAX_PROBLEMS])
     return history
@@ -253,31 +254,31 @@ _READERS: dict[Any, Callable[[str], Any]] = {
 }
 
 
-def _dangling(history: History) -> Iterator[Problem]:
+def _dangling(history: History, folder: Path) -> Iterator[Problem]:
     """Rows that point at what no table holds. Lines are counted as written: one row a line."""
     stages = {(row.pipeline_id, row.stage_id) for row in history.stages}
     managers = {row.manager_id for row in history.managers}
     reasons = {row.loss_reason_id for row in history.loss_reasons}
     deals: set[int] = set()
     for line, deal in enumerate(history.deals, 2):
-        place = f"deals.csv:{line}"
+        place = f"{folder / 'deals.csv'}:{line}"
         if deal.deal_id in deals:
-            yield Problem(place, f"deal_id {deal.deal_id} уже был выше")
+            yield Problem(place, f"deal_id: {deal.deal_id} уже был выше")
         deals.add(deal.deal_id)
         if (deal.pipeline_id, deal.stage_id) not in stages:
-            yield Problem(place, f"нет этапа {deal.stage_id} воронки {deal.pipeline_id}")
+            yield Problem(place, f"stage_id: нет этапа {deal.stage_id} воронки {deal.pipeline_id}")
         if deal.manager_id is not None and deal.manager_id not in managers:
-            yield Problem(place, f"нет менеджера {deal.manager_id}")
+            yield Problem(place, f"manager_id: нет менеджера {deal.manager_id}")
         if deal.loss_reason_id is not None and deal.loss_reason_id not in reasons:
-            yield Problem(place, f"нет причины отказа {deal.loss_reason_id}")
+            yield Problem(place, f"loss_reason_id: нет причины отказа {deal.loss_reason_id}")
+    moves = folder / "transitions.csv"
     for line, move in enumerate(history.transitions, 2):
         if move.deal_id not in deals:
-            yield Problem(f"transitions.csv:{line}", f"нет сделки {move.deal_id}")
+            yield Problem(f"{moves}:{line}", f"deal_id: нет сделки {move.deal_id}")
         if (move.pipeline_id, move.to_stage_id) not in stages:
-            yield Problem(
-                f"transitions.csv:{line}", f"нет этапа {move.to_stage_id} воронки {move.pipeline_id}"
-            )
+            text = f"to_stage_id: нет этапа {move.to_stage_id} воронки {move.pipeline_id}"
+            yield Problem(f"{moves}:{line}", text)
     for table in ("calls", "messages", "meetings", "tasks", "invoices"):
         for line, row in enumerate(getattr(history, table), 2):
             if row.deal_id not in deals:
-                yield Problem(f"{table}.csv:{line}", f"нет сделки {row.deal_id}")
+                yield Problem(f"{folder / table}.csv:{line}", f"deal_id: нет сделки {row.deal_id}")

@@ -17,14 +17,13 @@ one in place, and `Portal.update` does not.
 
 from __future__ import annotations
 
-import gc
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from connector.sandbox.clients import MAIL_ZONES, Clients, has_contact, phone, product_rows
+from connector.sandbox.garbage import no_garbage_collection
 from connector.sandbox.history_tables import DealRow, History
 from connector.sandbox.stage_codes import build_pipelines, code_of, pipeline_of
 from connector.sandbox.state import ROBOT, Deal, HistoryRow, Note, Portal, Task, User
@@ -77,18 +76,6 @@ def load(past: Past, portal: Portal) -> None:
         ):
             portal.reserve_ids(kind, max(table, default=0))
         portal.revision += 1
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Millions of objects that all stay: looking for cycles among them takes most of the time otherwise."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _users(history: History) -> Iterator[User]:

@@ -7,7 +7,6 @@ entry, the rest as one small blob a part when it differs. Knows no dialect: `kep
 
 from __future__ import annotations
 
-import gc
 import pickle
 import sqlite3
 import threading
@@ -79,8 +78,6 @@ class Journal:
 
         large_too_of: fill only those tables whose name begins so (None: all); a table is filled once.
         """
-        was_on = gc.isenabled()
-        gc.disable()
         try:
             prefixes = None if large_too_of is None else tuple(large_too_of)
             for name, container in parts.large():
@@ -91,9 +88,6 @@ class Journal:
         except (sqlite3.Error, pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError,
                 AttributeError, ImportError) as error:  # fmt: skip
             raise self._problem(error) from error
-        finally:
-            if was_on:
-                gc.enable()
 
     def begin(self, parts: Parts, portals: Iterable[Portal], clock: MovingClock) -> None:
         """Write the state as it is now, and from here on every change."""

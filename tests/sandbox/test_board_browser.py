@@ -108,3 +108,33 @@ def test_a_hostile_name_is_drawn_as_text_on_a_phone(sandbox: Sandbox, browser: B
     expect(page.locator(f'.card[data-id="{deal.id}"] .card__name')).to_have_text(HOSTILE_CLIENT)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
+
+
+def test_a_fault_is_ordered_and_the_clock_moved_by_clicks(sandbox: Sandbox, page: Page) -> None:
+    before = sandbox.clock.now()
+    page.goto(f"{sandbox.base_url}/board")
+    page.get_by_role("link", name="Сбои и время").click()
+    page.get_by_role("button", name="+1 день").click()
+    expect(page.locator("#shift")).to_contain_text("впереди машины на 1 день")
+    assert (sandbox.clock.now() - before).days == 1
+
+    page.get_by_label("Что сломать").select_option(label="Ответ с кодом ошибки")
+    page.get_by_label("Код ответа").select_option("502")
+    page.get_by_label("Адрес").fill("/api/v4/leads")
+    page.get_by_label("Сколько раз").fill("3")
+    page.get_by_role("button", name="Сломать").click()
+    rule = page.locator("#active .fault")
+    expect(rule).to_contain_text("код 502 · обе CRM · /api/v4/leads · осталось 3")
+    (order,) = sandbox.faults.values()["active"]
+    assert (order["what"], order["status"], order["times"]) == ("status", 502, 3)
+
+    page.get_by_label("Что сломать").select_option(label="Хук опаздывает")
+    expect(page.get_by_label("Метод")).to_be_hidden()
+    page.get_by_label("Секунд задержки").fill("7")
+    page.get_by_role("button", name="Сломать").click()
+    expect(rule).to_have_count(2)
+    rule.first.get_by_role("button", name="Снять").click()
+    expect(rule).to_have_count(1)
+    assert [found["what"] for found in sandbox.faults.values()["active"]] == ["delay"]
+    page.get_by_role("button", name="Снять всё").click()
+    expect(page.locator("#active")).to_contain_text("отвечают как обычно")

@@ -329,3 +329,39 @@ def test_all_requisites_pass_their_check_digits() -> None:
         assert account_is_right(details.corr_account, "0" + details.bik[4:6])
         assert details.corr_account.endswith(details.bik[-3:])
     assert checked > 100
+
+
+def test_the_reading_of_a_long_table_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.sandbox.history_files.PROGRESS_ROWS", 10)
+    write_history(generate(TODAY, days=20), tmp_path)
+    heard: list[tuple[str, int]] = []
+    history = read_history(tmp_path, lambda what, done, _: heard.append((what, done)))
+    told = [done for what, done in heard if what == "читаю deals.csv"]
+    assert told == list(range(10, len(history.deals) + 1, 10)) and told
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "said"),
+    [
+        ("deals", "manager_id", "manager_id: нет менеджера 9999"),
+        ("deals", "stage_id", "stage_id: нет этапа 9999"),
+        ("transitions", "deal_id", "deal_id: нет сделки 9999"),
+        ("calls", "deal_id", "deal_id: нет сделки 9999"),
+    ],
+)
+def test_a_row_that_points_nowhere_is_named_with_file_line_and_column(
+    tmp_path: Path, table: str, column: str, said: str
+) -> None:
+    write_history(generate(TODAY, days=20), tmp_path)
+    path = tmp_path / f"{table}.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    cells = lines[3].split(",")
+    cells[lines[0].split(",").index(column)] = "9999"
+    lines[3] = ",".join(cells)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_history(tmp_path)
+    found = [problem for problem in caught.value.problems if problem.message.startswith(said)]
+    assert [problem.place for problem in found] == [f"{path}:4"]

@@ -171,7 +171,10 @@ def _fields(site: Site) -> dict[str, Field]:
 
 def _all(site: Site) -> Iterable[Deal]:
     with site.portal.lock:
-        return [deal for deal in site.portal.deals.rows() if not deal.is_deleted]
+        rows = site.portal.deals.rows
+        return site.portal.queries.rows(
+            "live deals", lambda: [deal for deal in rows() if not deal.is_deleted]
+        )
 
 
 def _find(site: Site, deal_id: int) -> Deal | None:

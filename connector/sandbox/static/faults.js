@@ -22,10 +22,12 @@ const LONG = new Intl.DateTimeFormat("ru-RU", {
 let kinds = { requests: [], hooks: [] };
 let ahead = 0;
 
+/** «1 день 2 часа 5 минут», to the minute. */
 function span(seconds) {
-  const days = Math.floor(seconds / 86400);
-  const hours = Math.floor((seconds % 86400) / 3600);
-  const minutes = Math.round((seconds % 3600) / 60);
+  const whole = Math.round(seconds / 60);
+  const days = Math.floor(whole / 1440);
+  const hours = Math.floor((whole % 1440) / 60);
+  const minutes = whole % 60;
   return [
     days ? `${days} ${plural(days, "день", "дня", "дней")}` : "",
     hours ? `${hours} ${plural(hours, "час", "часа", "часов")}` : "",
