@@ -35,7 +35,7 @@ from connector.sandbox.faults import Faults
 from connector.sandbox.garbage import no_garbage_collection
 from connector.sandbox.generate import ZONE, generate
 from connector.sandbox.history_files import Progress, read_history, silent
-from connector.sandbox.history_load import Past, load, no_garbage_collection, prepare
+from connector.sandbox.history_load import Past, load, prepare
 from connector.sandbox.journal import Journal
 from connector.sandbox.kept import Parts
 from connector.sandbox.mailbox import Mailbox
