@@ -107,14 +107,14 @@ class Deciding:
         """Write down what a rule said and what follows from it, unless it acted in the same scope before."""
         account, rule, asked = deal.account, decision.rule, decision.asked
         stem = f"deal:{deal.id}:{_digest(rule.name)}:{decision.scope}"
-        repeated = (
-            decision.evaluation.result == "match" and outbox.by_key(conn, account, f"{stem}:0") is not None
-        )
-        result: str = "repeated" if repeated else decision.evaluation.result
+        result: str = decision.evaluation.result
         trace = list(decision.evaluation.trace)
         loop = None
-        if result == "match" and rule.moves_deals and asked.move is not None:
-            loop = loops.found(conn, account, deal.id, rule.name, asked.move, now)
+        if result == "match":
+            repeated = outbox.by_key(conn, account, f"{stem}:0") is not None
+            result = "repeated" if repeated else result
+            if rule.moves_deals and asked.move is not None:
+                loop = loops.found(conn, account, deal.id, rule.name, asked.move, now, moves=not repeated)
         if loop is not None:
             result, trace = "stopped", [*trace, ("круг", loop.told)]
         run_id = runs.add(

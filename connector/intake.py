@@ -271,7 +271,8 @@ def _asked(move: StageChange, history: Sequence[StageChange], directory: Directo
         _named(move, directory),
         event_id=move.event_id,
         title=stage.name if stage else move.to_stage_id,
-        occurrence=entry_ordinal(history, move),
+        # With its stage: a rule may name several, and the first entry into each is another one.
+        occurrence=f"{move.to_pipeline_id}/{move.to_stage_id}:{entry_ordinal(history, move)}",
         at=move.at,
         move=move,
     )

@@ -32,9 +32,19 @@ class Loop:
 
 
 def found(
-    conn: Connection, account: str, deal_id: str, rule: str, move: StageChange, now: datetime
+    conn: Connection,
+    account: str,
+    deal_id: str,
+    rule: str,
+    move: StageChange,
+    now: datetime,
+    *,
+    moves: bool,
 ) -> Loop | None:
-    """Why `rule` must not move the deal on this move; None when it may."""
+    """Why `rule` must not move the deal on this move; None when it may.
+
+    moves: False when it has acted before and would not act anyway; then only a circle is told.
+    """
     own = facts.own_changes(conn, account, deal_id)
     chain = _chain(conn, account, deal_id, own, move.event_id)
     if rule in chain or len(chain) >= LONGEST_CHAIN:
@@ -45,8 +55,10 @@ def found(
             f"Правила гоняют сделку по кругу: {way}. Коннектор остановился. "
             "Измените одно из этих правил, чтобы оно не отменяло другое, и проверьте этап сделки.",
         )
-    moves = [change for change in facts.changes_of(conn, account, deal_id) if change.event_id in own]
-    lately = [change for change in moves if change.at > now - WINDOW]
+    if not moves:
+        return None
+    changes = facts.changes_of(conn, account, deal_id)
+    lately = [change for change in changes if change.event_id in own and change.at > now - WINDOW]
     if len(lately) < MOVES_ALLOWED:
         return None
     names = {effect.id: effect.rule for effect in outbox.of_deal(conn, account, deal_id)}

@@ -74,15 +74,15 @@ def of_move(move: StageChange, known: DealRow | None) -> Difference:
     )
 
 
-def gone(known: DealRow, at: datetime) -> Difference:
-    """A deal of ours that the CRM no longer has."""
-    hint = _hint(EventKind.DEAL_DELETED, known.deal_id, f"gone:{known.read_at:%Y%m%d%H%M%S%f}", at)
+def gone(known: DealRow, at: datetime, *, seen: datetime) -> Difference:
+    """A deal of ours that the CRM no longer has. seen: what tells this find from another one of that deal."""
+    hint = _hint(EventKind.DEAL_DELETED, known.deal_id, f"gone:{seen:%Y%m%d%H%M%S%f}", at)
     return Difference(Kind.DELETED, known.deal_id, known.name, at, hint, (known.pipeline_id, known.stage_id))
 
 
-def back(known: DealRow, at: datetime) -> Difference:
-    """A deal that we took for deleted and that the CRM has."""
-    hint = _hint(EventKind.DEAL_CHANGED, known.deal_id, f"back:{known.read_at:%Y%m%d%H%M%S%f}", at)
+def back(known: DealRow, at: datetime, *, seen: datetime) -> Difference:
+    """A deal that we took for deleted and that the CRM has. seen: as for `gone`."""
+    hint = _hint(EventKind.DEAL_CHANGED, known.deal_id, f"back:{seen:%Y%m%d%H%M%S%f}", at)
     return Difference(Kind.RESTORED, known.deal_id, known.name, at, hint, (known.pipeline_id, known.stage_id))
 
 
@@ -90,9 +90,9 @@ def told(event: CrmEvent, known: DealRow | None, at: datetime) -> Difference | N
     """What the CRM's own log says of a deal that we do not know, or take for alive or gone and it is not.
     Changes of known deals show in the deals themselves."""
     if event.kind is EventKind.DEAL_DELETED:
-        return gone(known, at) if known is not None and not known.is_deleted else None
+        return gone(known, at, seen=at) if known is not None and not known.is_deleted else None
     if known is not None and known.is_deleted:
-        return back(known, at)
+        return back(known, at, seen=at)
     if known is not None:
         return None
     hint = _hint(event.kind, event.entity_id, f"told:{at:%Y%m%d%H%M%S}", at)

@@ -122,7 +122,7 @@ class Reading:
             known = self._known(one.deal_id for one in page)
             heirs = self._known(one.merged_into for one in page if one.merged_into)
             found = [
-                gone(row, one.at)
+                gone(row, one.at, seen=one.at)
                 for one in page
                 if (row := known.get(one.deal_id)) is not None and not row.is_deleted
             ]
@@ -138,9 +138,9 @@ class Reading:
             rows = self._portion(which)
             exist = self._client.existing([row.deal_id for row in rows]) if rows else set()
             if which == "gone":
-                found = [back(row, self._until) for row in rows if row.deal_id in exist]
+                found = [back(row, self._until, seen=row.read_at) for row in rows if row.deal_id in exist]
             else:
-                found = [gone(row, self._until) for row in rows if row.deal_id not in exist]
+                found = [gone(row, self._until, seen=row.read_at) for row in rows if row.deal_id not in exist]
             # A short portion is the end: the next one begins anew.
             after = rows[-1].deal_id if len(rows) == PORTION else ""
             yield Looked(len(rows), found, (which, after))

@@ -125,8 +125,8 @@ def test_an_empty_amount_is_zero_and_no_error() -> None:
 
 @pytest.mark.parametrize(
     ("repeat", "scope"),
-    [("once_per_deal", "deal"), ("every_entry", "entry:3"), ("once_per_day", "day:2026-11-24")],
+    [("once_per_deal", "deal"), ("every_entry", "entry:1/21:3"), ("once_per_day", "day:2026-11-24")],
 )
 def test_repeat_decides_within_what_a_rule_acts_once(repeat: str, scope: str) -> None:
     tried = rule(created=True).model_copy(update={"repeat": repeat})
-    assert idempotency_scope(tried, 3, date(2026, 11, 24)) == scope
+    assert idempotency_scope(tried, "1/21:3", date(2026, 11, 24)) == scope
