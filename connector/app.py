@@ -16,10 +16,14 @@ from connector.backfill import Backfill
 from connector.cards import CardReader
 from connector.clock import Clock, SystemClock
 from connector.config import Config
+from connector.consent import Consent
 from connector.crm.base import CrmClient
+from connector.crm.consent import OAuthServer
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
+from connector.crm.oauth import OAuthTokens
 from connector.crm.registry import CRMS
 from connector.crm.share import BackgroundShare
+from connector.crm.tokens import TokenSource
 from connector.deciding import Deciding
 from connector.delivery.email import EmailChannel
 from connector.directory import Directories
@@ -42,12 +46,15 @@ from connector.scheduler import Scheduler, Tick
 from connector.status import Status, gather
 from connector.store import facts, inbox, missed
 from connector.store.database import Database
+from connector.store.grants import Grants
 from connector.store.jobs import DEFAULT_QUEUE, Job, JobQueue
 from connector.store.rate_limits import SharedLimiter
 from connector.store.schedules import Schedule, sync
+from connector.store.sealing import Sealer
 from connector.store.wakeup import WakeUp
 from connector.web.admin import admin
 from connector.web.health import health
+from connector.web.oauth import oauth_pages
 from connector.web.register import register_pages
 from connector.web.webhooks import webhooks
 from connector.worker import Handler, Worker
@@ -137,6 +144,28 @@ class App:
         return self._limiter or SharedLimiter(self.db, self.clock)
 
     @cached_property
+    def grants(self) -> Grants:
+        return Grants(self.db, self.clock, Sealer(self.config.secret_keys))
+
+    @cached_property
+    def oauth_servers(self) -> Mapping[str, OAuthServer]:
+        """The OAuth side of each account that has a client id."""
+        return {
+            account.name: CRMS[account.crm].make_oauth(account, limiter=self.limiter, clock=self.clock)
+            for account in self.config.accounts
+            if account.client_id
+        }
+
+    @cached_property
+    def tokens(self) -> Mapping[str, TokenSource]:
+        """The authorization of each account that is connected by consent, shared by all its clients."""
+        return {
+            account.name: OAuthTokens(account.name, self.grants, self.oauth_servers[account.name], self.clock)
+            for account in self.config.accounts
+            if account.uses_oauth
+        }
+
+    @cached_property
     def clients(self) -> Mapping[str, CrmClient]:
         """For what people wait for."""
         return self._make_clients(self.limiter, MAX_TURN_WAIT)
@@ -192,6 +221,10 @@ class App:
         return Effects(self.db, self.queue, self.tools, self.clock, self.config.base_url, titles)
 
     @cached_property
+    def consent(self) -> Consent:
+        return Consent(self.db, self.grants, self.oauth_servers, self.queue)
+
+    @cached_property
     def register(self) -> Register:
         return Register(self.db, self.queue, lambda: self.kit, self.clock.now)
 
@@ -241,20 +274,30 @@ class App:
         )
 
     def status(self) -> Status:
-        return gather(self.config, self.db, self.queue, self.clock)
+        return gather(self.config, self.db, self.queue, self.clock, self.grants)
 
     # Roles --------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Bring the store up to date and make the accounts known; no CRM is asked."""
+    def prepare(self, *, connecting: bool = False) -> None:
+        """Bring the store up to date and make the accounts known; no CRM is asked.
+
+        ConfigError when SECRET_KEY does not open the stored tokens, unless they are about to be replaced.
+        """
         self.db.upgrade()
+        if not connecting:
+            self.grants.reseal([account.name for account in self.config.accounts if account.uses_oauth])
         for account in self.config.accounts:
             self.directories.ensure(account.name)
 
     def web(self) -> Flask:
         """The receiver and the pages, for any WSGI server."""
         flask = Flask("connector", static_folder=None)
-        flask.register_blueprint(webhooks(self.config, self.intake, self.db, self.clock))
+        flask.register_blueprint(
+            webhooks(self.config, self.intake, self.db, self.clock, self.grants.application_token)
+        )
+        flask.register_blueprint(
+            oauth_pages(self.config, self.consent, self.oauth_servers.__getitem__, self.db, self.clock)
+        )
         flask.register_blueprint(health(self.db))
         flask.register_blueprint(
             admin(
@@ -320,7 +363,11 @@ class App:
     def _make_clients(self, limiter: RateLimiter, patience: timedelta) -> Mapping[str, CrmClient]:
         return {
             account.name: CRMS[account.crm].make_client(
-                account, limiter=limiter, clock=self.clock, patience=patience
+                account,
+                limiter=limiter,
+                clock=self.clock,
+                patience=patience,
+                tokens=self.tokens.get(account.name),
             )
             for account in self.config.accounts
         }

@@ -11,7 +11,8 @@ from typing import NoReturn
 import click
 
 from connector import __version__
-from connector.commands.check import check, connect
+from connector.commands.check import check
+from connector.commands.connect import connect, install_url
 from connector.commands.demo import demo, sandbox
 from connector.commands.documents import documents
 from connector.commands.history import backfill, reconcile
@@ -23,7 +24,8 @@ from connector.store.outage import DATABASE_AWAY
 
 #: What a person can do about a CRM's refusal, by its kind.
 ADVICE = {
-    "reauth": "CRM не приняла ключ: проверьте CRM_TOKEN (amoCRM) или код в адресе CRM_URL (Битрикс24).",
+    "reauth": "CRM не приняла ключ: проверьте CRM_TOKEN (amoCRM) или код в адресе CRM_URL (Битрикс24); "
+    "если задана CLIENT_ID, что делать, скажет connector status.",
     "config": "Ключу не хватает прав, или тариф CRM этого не разрешает.",
     "retry": "CRM не отвечает как должна: проверьте CRM_URL и повторите позже.",
 }
@@ -40,6 +42,7 @@ for command in (
     sandbox,
     check,
     connect,
+    install_url,
     serve,
     web,
     worker,

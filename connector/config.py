@@ -6,11 +6,13 @@ as `CRM_URL`. `config.example.env` explains every variable, and a test compares 
 
 from __future__ import annotations
 
+import base64
 import difflib
+import hmac
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,13 +23,18 @@ from connector.errors import ConfigError, Problem
 CrmName = Literal["amocrm", "bitrix24"]
 CRM_NAMES: tuple[CrmName, ...] = ("amocrm", "bitrix24")
 
+DEFAULT_BASE_URL = "http://127.0.0.1:8080"
+
 
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
-    """One customer's CRM. `url` of Bitrix24 is the inbound webhook's address and thereby a secret.
+    """One customer's CRM. `url` of Bitrix24 is the inbound webhook's address and thereby a secret; with an
+    application it is the portal's own address.
 
-    `hook_secret` is the unguessable part of the address that the CRM calls; `plan` «enterprise» is Bitrix24's
-    plan with the higher rate limit.
+    `hook_secret` is the unguessable part of the address that the CRM calls. `client_id` and `client_secret`
+    are those of an integration (amoCRM) or a local application (Bitrix24), `redirect_url` the address that
+    the CRM leads a person back to after consent, `oauth_urls` what plays the CRM's OAuth server in place of
+    the usual one. `plan` «enterprise» is Bitrix24's plan with the higher rate limit.
     """
 
     name: str
@@ -37,6 +44,21 @@ class AccountConfig:
     hook_secret: str = field(repr=False, default="")
     application_token: str = field(repr=False, default="")
     plan: Literal["usual", "enterprise"] = "usual"
+    client_id: str = ""
+    client_secret: str = field(repr=False, default="")
+    redirect_url: str = field(repr=False, default="")
+    oauth_urls: tuple[str, ...] = ()
+
+    @property
+    def install_secret(self) -> str:
+        """The unguessable part of the address where a portal tells of its application; another one than
+        `hook_secret`, for everybody who opens the application can see it."""
+        return hmac.new(self.hook_secret.encode(), f"install:{self.name}".encode(), "sha256").hexdigest()[:40]
+
+    @property
+    def uses_oauth(self) -> bool:
+        """Whether tokens are got by consent and renewed, rather than written in the settings."""
+        return bool(self.client_id) and not self.token and not _is_webhook(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,7 @@ class Config:
     render_workers: int
     admin_password: str = field(repr=False)
     log_level: str
+    secret_keys: tuple[str, ...] = field(repr=False, default=())
 
     def account(self, name: str) -> AccountConfig:
         """The account called `name`; KeyError when there is none."""
@@ -121,7 +144,7 @@ class _Reader:
             accounts=tuple(self._account(name) for name in names),
             database_url=self._text("DATABASE_URL", "sqlite:///var/connector.db"),
             templates_dir=self._folder("TEMPLATES_DIR", "templates"),
-            base_url=self._url("BASE_URL", "http://127.0.0.1:8080"),
+            base_url=self._url("BASE_URL", DEFAULT_BASE_URL),
             mail=self._mail(),
             web_host=self._text("WEB_HOST", "127.0.0.1"),
             web_port=self._number("WEB_PORT", 8080, 1, 65535),
@@ -129,7 +152,11 @@ class _Reader:
             render_workers=self._number("RENDER_WORKERS", 1, 1, 16),
             admin_password=self._text("ADMIN_PASSWORD", ""),
             log_level=self._choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            secret_keys=self._secret_keys(),
         )
+        uses_oauth = any(account.uses_oauth for account in config.accounts)
+        if uses_oauth and not self._text("SECRET_KEY", "") and not self._connecting:
+            self._bad("SECRET_KEY", "не задана: ею шифруются токены CRM; получить: connector connect")
         if not names:
             self._bad("ACCOUNT", "не назван ни один аккаунт")
         self._name_unknown()
@@ -142,15 +169,19 @@ class _Reader:
         crm = self._choice("CRM", "", CRM_NAMES, prefix)
         url = self._url("CRM_URL", "", prefix)
         token = self._text("CRM_TOKEN", "", prefix)
-        if crm == "amocrm" and not token:
+        client_id = self._text("CLIENT_ID", "", prefix)
+        client_secret = self._text("CLIENT_SECRET", "", prefix)
+        if bool(client_id) != bool(client_secret):
+            missing = "CLIENT_SECRET" if client_id else "CLIENT_ID"
+            self._bad(self._name(missing, prefix), "не задана: CLIENT_ID и CLIENT_SECRET нужны вместе")
+        if crm == "amocrm" and not token and not client_id:
             self._bad(
-                self._name("CRM_TOKEN", prefix), "не задана: нужен долгосрочный токен интеграции amoCRM"
+                self._name("CRM_TOKEN", prefix),
+                "не задана: нужен долгосрочный токен интеграции amoCRM; для OAuth вместо него CLIENT_ID "
+                "и CLIENT_SECRET",
             )
-        if crm == "bitrix24" and url and not re.search(r"/rest/\d+/[^/]+/?$", url):
-            self._bad(
-                self._name("CRM_URL", prefix),
-                "адрес входящего вебхука Битрикс24 имеет вид https://портал/rest/1/код/",
-            )
+        if crm == "bitrix24" and url:
+            self._check_portal(url, client_id, prefix)
         secret = self._text("HOOK_SECRET", "", prefix)
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", secret):
             self._bad(
@@ -159,21 +190,61 @@ class _Reader:
                 'python -c "import secrets; print(secrets.token_urlsafe(24))"',
             )
         application_token = self._text("APPLICATION_TOKEN", "", prefix)
-        if crm == "bitrix24" and not application_token and not self._connecting:
+        by_app = bool(client_id) and not _is_webhook(url)
+        if crm == "bitrix24" and not application_token and not by_app and not self._connecting:
             self._bad(
                 self._name("APPLICATION_TOKEN", prefix),
                 "не задана: скопируйте «Токен приложения» из карточки исходящего вебхука Битрикс24",
             )
-        plan = self._choice("CRM_PLAN", "usual", ("usual", "enterprise"), prefix)
-        return AccountConfig(
-            name,
-            crm,  # type: ignore[arg-type]
-            url.rstrip("/"),
-            token,
-            secret,
-            application_token,
-            plan=plan,  # type: ignore[arg-type]
+        account = AccountConfig(
+            name=name,
+            crm=crm,  # type: ignore[arg-type]
+            url=url.rstrip("/"),
+            token=token,
+            hook_secret=secret,
+            application_token=application_token,
+            client_id=client_id,
+            client_secret=client_secret,
+            redirect_url=self._text("REDIRECT_URL", "", prefix),
+            plan=self._choice("CRM_PLAN", "usual", ("usual", "enterprise"), prefix),  # type: ignore[arg-type]
+            oauth_urls=self._addresses("OAUTH_URL", self._text("OAUTH_URL", "", prefix), prefix),
         )
+        if account.redirect_url:
+            return account
+        home = self._text("BASE_URL", DEFAULT_BASE_URL).rstrip("/")
+        return replace(account, redirect_url=home + consent_path(account))
+
+    def _check_portal(self, url: str, client_id: str, prefix: str) -> None:
+        """Bitrix24's address: of a webhook, or of the portal alone where an application is used."""
+        if not client_id and not _is_webhook(url) and not self._connecting:
+            self._bad(
+                self._name("CRM_URL", prefix),
+                "адрес входящего вебхука Битрикс24 имеет вид https://портал/rest/1/код/; "
+                "для локального приложения задайте ещё CLIENT_ID и CLIENT_SECRET",
+            )
+        if client_id and not re.fullmatch(r"https?://[^/\s]+/?", url):
+            self._bad(
+                self._name("CRM_URL", prefix),
+                "для приложения (CLIENT_ID) нужен адрес портала без пути: https://портал",
+            )
+
+    def _addresses(self, key: str, text: str, prefix: str) -> tuple[str, ...]:
+        """Addresses separated by commas; none is fine."""
+        found = [part.strip().rstrip("/") for part in text.split(",") if part.strip()]
+        if not all(re.fullmatch(r"https?://[^/\s]+(/\S*)?", address) for address in found):
+            self._bad(self._name(key, prefix), "нужны адреса, которые начинаются с https://, через запятую")
+        return tuple(found)
+
+    def _secret_keys(self) -> tuple[str, ...]:
+        """Keys that encrypt tokens; the first encrypts, all of them decrypt."""
+        keys = tuple(part.strip() for part in self._text("SECRET_KEY", "").split(",") if part.strip())
+        if not all(map(_is_key, keys)):
+            self._bad(
+                "SECRET_KEY",
+                "нужен ключ из 44 знаков, как его печатает connector connect; несколько — через запятую",
+            )
+            return ()
+        return keys
 
     def _mail(self) -> MailConfig:
         return MailConfig(
@@ -228,3 +299,21 @@ class _Reader:
 
     def _bad(self, place: str, message: str) -> None:
         self.problems.append(Problem(place, message))
+
+
+def consent_path(account: AccountConfig) -> str:
+    """Where the CRM leads a person back to after consent; a portal also tells of its application there."""
+    path = f"/oauth/{account.crm}/{account.name}"
+    return f"{path}/{account.install_secret}" if account.crm == "bitrix24" else path
+
+
+def _is_webhook(url: str) -> bool:
+    return re.search(r"/rest/\d+/[^/]+/?$", url) is not None
+
+
+def _is_key(text: str) -> bool:
+    """Whether `text` is 32 bytes in URL-safe base64, the shape of a Fernet key."""
+    try:
+        return len(text) == 44 and len(base64.urlsafe_b64decode(text)) == 32
+    except ValueError:
+        return False

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 
 class Outcome(StrEnum):
@@ -397,6 +398,50 @@ class AccountInfo:
     user_id: str
     user_name: str
     is_admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthGrant:
+    """What an account's owner let us do: a pair of tokens and where they are good.
+
+    `base_url` is what calls begin with; `account_id` the CRM's own id of the account (Bitrix24's member_id);
+    `server_url` the OAuth server that renews the pair, "" for the usual one.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    obtained_at: datetime
+    expires_at: datetime
+    base_url: str
+    account_id: str = ""
+    server_url: str = ""
+
+
+#: Why a person has to act: consent was taken back, the pair was lost between the CRM's answer and our
+#: writing, the CRM does not know our client id and secret, it refuses a token it has just given, the
+#: application was removed, the portal's licence is over.
+GrantProblem = Literal["revoked", "lost", "client", "refused", "removed", "unpaid"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGrant:
+    """A grant as it is kept. `version` changes with each new pair; `problem_at` is when it was last seen."""
+
+    grant: OAuthGrant
+    version: int
+    problem: GrantProblem | None = None
+    problem_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalClaim:
+    """The right to renew a pair, which one process has at a time.
+
+    `interrupted_at`: when an earlier renewal of the same pair began that never ended, None if there was none.
+    """
+
+    owner: str
+    interrupted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from connector.clock import Clock
-from connector.config import Config
+from connector.config import AccountConfig, Config
 from connector.reconcile import LAST
 from connector.store import cursors, facts, inbox, missed, outbox
 from connector.store.database import Database
 from connector.store.facts import AccountRow
+from connector.store.grants import Grants
 from connector.store.jobs import Counts, DeadJob, JobQueue
 from connector.store.outbox import Effect
 
@@ -72,6 +73,8 @@ class AccountStatus:
     dead: Sequence[Effect]
     dead_jobs: Sequence[DeadJob]
     missed: MissedHooks
+    #: Why the CRM does not let us in and what to do about it, in Russian; "" when it does.
+    consent_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +86,20 @@ class Status:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing has failed for good: no effect ever, no other job of late."""
-        return not any(account.dead or account.dead_jobs for account in self.accounts)
+        """Whether nothing waits for a person: no effect failed for good, no other job of late, no consent."""
+        return not any(
+            account.dead or account.dead_jobs or account.consent_problem for account in self.accounts
+        )
 
 
-def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Status:
+def gather(config: Config, db: Database, queue: JobQueue, clock: Clock, grants: Grants) -> Status:
     """The present state of the store."""
     found = []
     lately = clock.now() - JOBS_FOR
     for account in config.accounts:
         jobs = queue.counts(account.name)
         failed = queue.dead(account.name)
+        problem = _consent_problem(account, grants)
         with db.read() as conn:
             row = facts.account_row(conn, account.name)
             waiting = [e for e in outbox.with_status(conn, "ready", account.name, limit=50) if e.error]
@@ -113,6 +119,7 @@ def gather(config: Config, db: Database, queue: JobQueue, clock: Clock) -> Statu
                     dead=outbox.with_status(conn, "dead", account.name, limit=50),
                     dead_jobs=[job for job in failed if job.task != "effect" and job.died_at >= lately],
                     missed=_missed(conn, account.name, row, clock.now()),
+                    consent_problem=problem,
                 )
             )
     with db.read() as conn:
@@ -130,3 +137,13 @@ def _missed(conn: Connection, account: str, row: AccountRow | None, now: datetim
         week=sum(days.values()),
         has_more=bool(last.get("has_more")),
     )
+
+
+def _consent_problem(account: AccountConfig, grants: Grants) -> str:
+    if not account.uses_oauth:
+        return ""
+    state = grants.state(account.name)
+    if state is None:
+        command = f"connector connect {account.crm} --account {account.name}"
+        return f"Согласия CRM ещё нет. Что сделать: выполните {command}."
+    return state.problem

@@ -57,9 +57,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Try again at that moment; this attempt does not count."""
+    """Try again at that moment; this attempt does not count. `is_told`: it is a failure, to be shown."""
 
     at: datetime
+    is_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,14 @@ def decide(error: Exception, attempts: int, max_attempts: int, now: datetime, rn
     """
     if isinstance(error, RetryLater):
         return Snooze(now + max(error.wait, SHORTEST_WAIT))
+    if isinstance(error, CrmError) and error.kind == "reauth":
+        # Nothing was tried, and a person has to act first: however long it takes, the work waits.
+        return Snooze(now + REAUTH_BACKOFF * rng.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE), is_told=True)
     if not _can_be_cured(error) or attempts >= max_attempts:
         return Dead()
     if isinstance(error, CrmError) and error.retry_after is not None:
         return Retry(now + max(error.retry_after, SHORTEST_WAIT))
-    wait = backoff(attempts)
-    if isinstance(error, CrmError) and error.kind == "reauth":
-        wait = max(wait, REAUTH_BACKOFF)
-    return Retry(now + wait * rng.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE))
+    return Retry(now + backoff(attempts) * rng.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE))
 
 
 def backoff(attempts: int) -> timedelta:
@@ -98,7 +99,7 @@ def backoff(attempts: int) -> timedelta:
 
 def _can_be_cured(error: Exception) -> bool:
     if isinstance(error, CrmError):
-        return error.kind in ("retry", "reauth")
+        return error.kind == "retry"
     if isinstance(error, DeliveryError):
         return not error.permanent
     # Raised on purpose: templates, settings, data. Anything else is a surprise and may pass.
@@ -280,8 +281,11 @@ class Worker:
     def _conclude(self, job: Job, error: Exception) -> bool:
         text = f"{type(error).__name__}: {error}"
         match decide(error, job.attempts, job.max_attempts, self._queue.now(), self._rng):
-            case Snooze(at):
-                return self._queue.snooze(job, at)
+            case Snooze(at, is_told):
+                is_ours = self._queue.snooze(job, at, text if is_told else None)
+                if is_ours and is_told:
+                    self._log_retry(job, error, at)
+                return is_ours
             case Retry(at):
                 is_ours = self._queue.retry(job, at, text)
                 if is_ours:

@@ -68,9 +68,9 @@ def after(**wait: float) -> datetime:
         (crm("retry", 1), 9, Retry(after(seconds=1))),
         (crm("retry", 0), 1, Retry(after(seconds=0.1))),
         (crm("retry", 120), 12, Dead()),
-        (crm("reauth"), 1, Retry(after(minutes=15))),
-        (crm("reauth"), 11, Retry(after(hours=6))),
-        (crm("reauth"), 12, Dead()),
+        # A person has to act: the work waits as long as that takes.
+        (crm("reauth"), 1, Snooze(after(minutes=15), is_told=True)),
+        (crm("reauth"), 12, Snooze(after(minutes=15), is_told=True)),
         (crm("rejected"), 1, Dead()),
         (crm("config"), 1, Dead()),
         (crm("not_found"), 1, Dead()),

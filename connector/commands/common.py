@@ -61,7 +61,7 @@ def opened(*, connecting: bool = False) -> Iterator[App]:
     start_log(config.log_level)
     app = App(config)
     try:
-        app.prepare()
+        app.prepare(connecting=connecting)
         yield app
     finally:
         app.close()

@@ -28,6 +28,8 @@ def status() -> None:
         for account in found.accounts:
             zone = local_time(app, account.name)
             click.echo(f"{account.name} ({account.crm})")
+            if account.consent_problem:
+                click.echo(f"  НЕТ ДОСТУПА: {account.consent_problem}")
             if account.row is None or account.row.directory_read_at is None:
                 click.echo(f"  с CRM ещё не связались: connector connect {account.crm}")
             click.echo(f"  сделок известно: {account.deals}")

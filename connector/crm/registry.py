@@ -10,10 +10,13 @@ from typing import Protocol
 from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.crm.amocrm.client import AmoCrmClient
+from connector.crm.amocrm.oauth import AmoOAuth
 from connector.crm.amocrm.webhook import parse_webhook as parse_amocrm
 from connector.crm.base import CrmClient, WebhookParser
 from connector.crm.bitrix24.client import Bitrix24Client
+from connector.crm.bitrix24.oauth import B24OAuth
 from connector.crm.bitrix24.webhook import parse_webhook as parse_bitrix24
+from connector.crm.consent import OAuthServer
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.tokens import TokenSource
 
@@ -36,6 +39,12 @@ class ClientFactory(Protocol):
     ) -> CrmClient: ...
 
 
+class OAuthFactory(Protocol):
+    """Builds the OAuth side of one account; makes no call yet."""
+
+    def __call__(self, account: AccountConfig, *, limiter: RateLimiter, clock: Clock) -> OAuthServer: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CrmAdapter:
     """All that the product needs to know of a CRM. `title` is its name as people write it."""
@@ -44,12 +53,13 @@ class CrmAdapter:
     title: str
     make_client: ClientFactory
     parse_webhook: WebhookParser
+    make_oauth: OAuthFactory
 
 
 CRMS: Mapping[str, CrmAdapter] = {
     adapter.name: adapter
     for adapter in (
-        CrmAdapter("amocrm", "amoCRM", AmoCrmClient, parse_amocrm),
-        CrmAdapter("bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24),
+        CrmAdapter("amocrm", "amoCRM", AmoCrmClient, parse_amocrm, AmoOAuth),
+        CrmAdapter("bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24, B24OAuth),
     )
 }

@@ -194,6 +194,17 @@ class JobQueue:
         self._wake_after(conn)
         return True
 
+    def hurry(self, conn: Connection, account: str) -> int:
+        """Let what failed before and waits for its next try run now: its reason is gone. How many jobs."""
+        now = moment(self.db, self.clock)
+        waiting = update(jobs).where(
+            jobs.c.account == account, state_is("ready"), jobs.c.error.is_not(None), jobs.c.run_at > now
+        )
+        number = conn.execute(waiting.values(run_at=now)).rowcount
+        if number:
+            self._wake_after(conn)
+        return number
+
     # The worker's side: each call is a transaction of its own
 
     def has_due(self, queues: Iterable[str]) -> bool:
@@ -237,9 +248,10 @@ class JobQueue:
         """Put the job back until `run_at`; it keeps its place in its order. False when it was not ours."""
         return self._settle(job, state="ready", run_at=run_at, error=error[:ERROR_LENGTH])
 
-    def snooze(self, job: Job, run_at: datetime) -> bool:
+    def snooze(self, job: Job, run_at: datetime, error: str | None = None) -> bool:
         """As `retry`, but this attempt is not counted."""
-        return self._settle(job, state="ready", run_at=run_at, attempts=jobs.c.attempts - 1)
+        told = {} if error is None else {"error": error[:ERROR_LENGTH]}
+        return self._settle(job, state="ready", run_at=run_at, attempts=jobs.c.attempts - 1, **told)
 
     def hand_back(self, job: Job) -> bool:
         """Give up a job that was claimed and not begun: ready at once, the attempt is not counted."""

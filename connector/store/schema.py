@@ -359,6 +359,35 @@ missed_hooks = _table(
     Index(None, "account", "deal_id"),
 )
 
+# Consent ----------------------------------------------------------------------------------------------------
+
+#: One row an account that is connected by consent. Tokens are in `sealed` only, encrypted; while a process
+#: renews the pair, `busy_until` keeps the others from it.
+oauth_grants = Table(
+    "oauth_grants",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("sealed_application_token", Text),
+    Column("busy_by", String(64)),
+    Column("busy_until", UtcDateTime),
+    Column("renewal_began_at", UtcDateTime),
+    Column("problem", String(16)),
+    Column("problem_text", Text),
+    Column("problem_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+#: What must come back from the CRM's consent page; only a digest is kept.
+oauth_states = Table(
+    "oauth_states",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
 # Decisions and effects --------------------------------------------------------------------------------------
 
 rule_runs = _table(

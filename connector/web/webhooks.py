@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
@@ -29,9 +30,19 @@ def hook_path(account: AccountConfig) -> str:
     return f"/hooks/{account.crm}/{account.name}/{account.hook_secret}"
 
 
-def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blueprint:
-    """The blueprint with one route for all CRMs of `CRMS`."""
+def webhooks(
+    config: Config,
+    intake: Intake,
+    db: Database,
+    clock: Clock,
+    learnt_token: Callable[[str], str],
+) -> Blueprint:
+    """The blueprint with one route for all CRMs of `CRMS`.
+
+    learnt_token: the secret in the events of an account's installed application, "" while it is not known.
+    """
     bp = Blueprint("webhooks", __name__)
+    learnt: dict[str, str] = {}
     known: dict[tuple[str, str], AccountConfig] = {
         (account.crm, account.name): account for account in config.accounts
     }
@@ -46,6 +57,12 @@ def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blue
         with db.read() as conn:
             row = facts.account_row(conn, account)
         return row is not None and row.crm_account_id not in ("", sender_id) and sender_id != ""
+
+    def is_of_our_application(account: str, token: str) -> bool:
+        """Whether the event carries the installation's secret; a new installation has a new one."""
+        if not learnt.get(account) or not _equal(token, learnt[account]):
+            learnt[account] = learnt_token(account)
+        return bool(learnt[account]) and _equal(token, learnt[account])
 
     @bp.post("/hooks/<crm>/<account>/<secret>")
     def receive(crm: str, account: str, secret: str) -> Response:
@@ -66,6 +83,9 @@ def webhooks(config: Config, intake: Intake, db: Database, clock: Clock) -> Blue
             return refuse(400, account, "not a CRM's body")
         if config_row.application_token:
             if not _equal(delivery.token, config_row.application_token):
+                return refuse(403, account, "wrong application_token")
+        elif crm == "bitrix24" and config_row.uses_oauth:
+            if not is_of_our_application(account, delivery.token):
                 return refuse(403, account, "wrong application_token")
         elif is_foreign(account, delivery.account_id):
             return refuse(403, account, "another CRM account")

@@ -35,7 +35,8 @@ PER_SECOND = 6.25
 
 #: Numbers of the older API that still stand in the texts of errors.
 BY_CODE: dict[str, CrmErrorKind] = {
-    "101": "config",
+    # No such account here: it moved, or the address in the settings is wrong.
+    "101": "reauth",
     "110": "reauth",
     "111": "reauth",
     "112": "reauth",
@@ -63,6 +64,9 @@ def read_error(status: int, body: object) -> Fault | None:
         reasons = (f"{one.text_at('path')}: {one.text_at('detail')}".strip(": ") for one in found)
         return Fault(found[0].text_at("code"), "; ".join(reasons))
     number = re.search(r"Код ошибки (\d+)", detail)
+    if status in (401, 404) and re.search(r"account not found|аккаунт не найден", detail, re.IGNORECASE):
+        # It must not be taken for a thing that is not there: of a moved account nothing would be left.
+        return Fault("101", detail)
     return Fault(number.group(1) if number else "", detail)
 
 
