@@ -357,7 +357,7 @@ class Portal:
                 deal,
                 id=deal.id or self.new_id("deal"),
                 created_at=deal.created_at if deal.created_at.year > 1970 else now,
-                updated_at=now,
+                updated_at=deal.updated_at if deal.updated_at.year > 1970 else now,
                 created_by=by,
                 updated_by=by,
                 closed_at=deal.closed_at or (now if stage.kind != "open" else None),
@@ -388,7 +388,8 @@ class Portal:
             if not fields:
                 return deal
             before = replace(deal)
-            after = replace(deal, **{name: wanted[name] for name in fields}, updated_at=now, updated_by=by)
+            values = {"updated_at": now, "updated_by": by, **{name: wanted[name] for name in fields}}
+            after = replace(deal, **values)
             self.deals[deal_id] = after
             if "stage" in fields or "pipeline_id" in fields:
                 self._write_history(after, before, by, now)
@@ -404,6 +405,18 @@ class Portal:
             after = replace(deal, is_deleted=True, updated_at=now, updated_by=by)
             self.deals[deal_id] = after
             self._tell(Change("deal", "delete", deal_id, deal, after, (), by, now))
+
+    def restore_deal(self, deal_id: int, *, by: int) -> Deal:
+        """Take a deal out of the trash; told as an update of `is_deleted`."""
+        with self.lock:
+            deal = self.deals.get(deal_id)
+            if deal is None or not deal.is_deleted:
+                raise UnknownEntity(f"deal {deal_id} in the trash")
+            now = self.now()
+            after = replace(deal, is_deleted=False, updated_at=now, updated_by=by)
+            self.deals[deal_id] = after
+            self._tell(Change("deal", "update", deal_id, deal, after, ("is_deleted",), by, now))
+            return after
 
     def add(self, entity: EntityType, value: Any, *, by: int) -> Any:
         """Store a new contact, company, task or note (its id 0 means «give it one»)."""
@@ -425,7 +438,7 @@ class Portal:
             if not fields:
                 return old
             now = self.now()
-            new = replace(old, **changes, updated_at=now)
+            new = replace(old, **{"updated_at": now, **changes})
             self.table(entity)[entity_id] = new
             self._tell(Change(entity, "update", entity_id, old, new, fields, by, now))
             return new

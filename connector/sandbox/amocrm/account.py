@@ -315,10 +315,6 @@ def nothing(world: World, call: Call, **_: Any) -> Reply:
     return no_content()
 
 
-def no_talk(world: World, call: Call, talk_id: int) -> Reply:
-    raise not_found("Talk not found")
-
-
 ROUTES = [
     Route("GET", "/api/v4/account", account),
     Route("GET", "/api/v4/users", users),
@@ -333,8 +329,6 @@ ROUTES = [
     Route("GET", "/api/v4/leads/loss_reasons", loss_reasons),
     Route("GET", "/api/v4/leads/loss_reasons/<int:reason_id>", one_loss_reason),
     Route("GET", "/api/v4/sources", sources),
-    Route("GET", "/api/v4/talks", nothing),
-    Route("GET", "/api/v4/talks/<int:talk_id>", no_talk),
     Route("GET", "/api/v4/widgets", nothing),
     Route("GET", "/api/v4/customers", nothing),
     Route("GET", "/api/v4/leads/<int:lead_id>/subscriptions", nothing),

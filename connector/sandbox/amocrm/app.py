@@ -28,17 +28,22 @@ from connector.sandbox.amocrm import (
 )
 from connector.sandbox.amocrm import events as event_api
 from connector.sandbox.amocrm.bots import Bots
-from connector.sandbox.amocrm.complex import Arrivals
+from connector.sandbox.amocrm.by_hand import hand_actions
+from connector.sandbox.amocrm.complex import Complex
 from connector.sandbox.amocrm.delivery import Delivery
+from connector.sandbox.amocrm.digital_pipeline import DigitalPipeline
 from connector.sandbox.amocrm.drive import Drive
 from connector.sandbox.amocrm.events import EventLog
 from connector.sandbox.amocrm.gate import RateGate
+from connector.sandbox.amocrm.hook_bodies import Notice
 from connector.sandbox.amocrm.oauth import Oauth
 from connector.sandbox.amocrm.oauth_admin import oauth_actions
 from connector.sandbox.amocrm.oauth_hooks import OauthHooks
 from connector.sandbox.amocrm.request import Call
 from connector.sandbox.amocrm.switches import Switches
+from connector.sandbox.amocrm.talks import Talks
 from connector.sandbox.amocrm.transport import read_body, read_call, to_response
+from connector.sandbox.amocrm.unsorted import Arrivals
 from connector.sandbox.amocrm.wire import ApiError, Reply, html, problem
 from connector.sandbox.amocrm.world import Handler, Route, World
 from connector.sandbox.faults import Faults
@@ -75,8 +80,12 @@ class AmoCrm:
         self.gate = RateGate(monotonic or portal.clock.monotonic, self.world.switches)
         self.delivery = Delivery(self.world, faults)
         self.events = EventLog(self.world)
+        self.world.announce = lambda code, body: self.delivery.tell(Notice(code, body=body))
+        self.world.record = self.events.record
+        self.pipelines = DigitalPipeline(self.world, self.delivery)
         self.drive = Drive(self.world)
         self.arrivals = Arrivals()
+        self.talks = Talks(self.world, self.pipelines.chat)
         self.bots = Bots(self.world, self._sign_run)
         self._map = Map(
             [Rule(r.rule, methods=[r.method], endpoint=r.handler) for r in self._routes()],
@@ -95,8 +104,10 @@ class AmoCrm:
             *links.ROUTES,
             *custom_fields.ROUTES,
             *catalogs.ROUTES,
+            *Complex(self.arrivals).routes(),
             *self.arrivals.routes(),
             *self.bots.routes(),
+            *self.talks.routes(),
             *notes.ROUTES,
             *webhooks.routes(self.delivery),
             *event_api.routes(self.events),
@@ -142,6 +153,10 @@ class AmoCrm:
         return {
             "unblock": lambda _: self.gate.unblock(),
             **oauth_actions(self.oauth, self.oauth_hooks),
+            "pipeline-hooks": self.pipelines.add,
+            "messages": self.talks.message,
+            "enquiries": lambda body: self.arrivals.from_chat(self.world, body),
+            **hand_actions(self.world),
         }
 
     def _serve(self) -> Response:

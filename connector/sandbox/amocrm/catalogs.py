@@ -190,6 +190,7 @@ def add_elements(world: World, call: Call, catalog_id: int) -> Reply:
             # An index comes back as a number here (reference 4.0).
             echoed = item.get("request_id", int(name) if name.isdigit() else name)
             models.append({**element_model(world, made), "request_id": echoed})
+            _tell(world, made, "add")
     return hal({"_links": world.link(call.path), "_embedded": {"elements": models}})
 
 
@@ -205,6 +206,8 @@ def patch_elements(world: World, call: Call, catalog_id: int) -> Reply:
     with world.portal.lock:
         batch = call.items().check(rule)
         rows = [_written(world, call, world.shelf.elements[item["id"]], item) for _, item in batch]
+        for row in rows:
+            _tell(world, row, "update")
     models = [element_model(world, row) for row in rows]
     return hal({"_links": world.link(call.path), "_embedded": {"elements": models}})
 
@@ -217,7 +220,22 @@ def patch_element(world: World, call: Call, catalog_id: int, element_id: int) ->
             raise not_found("Element not found")
         item = call.item()
         Batch([item]).check(lambda body: _check_element(world, catalog_id, body, is_new=False))
-        return hal(element_model(world, _written(world, call, row, item)))
+        changed = _written(world, call, row, item)
+        _tell(world, changed, "update")
+        return hal(element_model(world, changed))
+
+
+def _tell(world: World, row: Element, action: str) -> None:
+    """The hook of a list's element; its code is unverified (reference 6.2)."""
+    item = {
+        "id": row.id,
+        "catalog_id": row.catalog_id,
+        "name": row.name,
+        "created_at": unix(row.created_at),
+        "updated_at": unix(row.updated_at),
+        "custom_fields": world.codec.read_for_hook(f"catalogs/{row.catalog_id}", row),
+    }
+    world.announce(f"{action}_catalog", {"catalogs": {action: [item]}})
 
 
 _ELEMENTS = f"{PATH}/<int:catalog_id>/elements"

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import requests
 
-from connector.sandbox.amocrm.hook_bodies import Notice, form, notices
+from connector.sandbox.amocrm.hook_bodies import Notice, form, notices, trigger_form
 from connector.sandbox.amocrm.world import World
 from connector.sandbox.faults import Faults
 from connector.sandbox.state import Change
@@ -41,6 +41,8 @@ class Hook:
     updated_at: datetime
     created_by: int
     disabled: bool = False
+    #: A digital pipeline's own hook: in no list, short body, sent once.
+    is_trigger: bool = False
     #: Moments of invalid answers of the last two hours.
     invalid_at: deque[datetime] = field(default_factory=deque)
 
@@ -87,6 +89,7 @@ class Delivery:
         self._session = requests.Session()
         self._session.trust_env = False
         self.hooks: dict[int, Hook] = {}
+        self.triggers: dict[int, Hook] = {}
         self.attempts: deque[Attempt] = deque(maxlen=2000)
         world.portal.listen(self._hear)
         world.portal.clock.on_move(self._look_again)
@@ -127,11 +130,19 @@ class Delivery:
             self._wake.notify_all()
 
     def _hear(self, change: Change) -> None:
-        found = notices(change)
-        for notice in found:
-            for hook in list(self.hooks.values()):
-                if notice.code in hook.settings and not hook.disabled:
-                    self._enqueue(hook.id, notice)
+        for notice in notices(change):
+            self.tell(notice)
+
+    def tell(self, notice: Notice) -> None:
+        """Queue a notice for everyone who subscribed to its code."""
+        for hook in list(self.hooks.values()):
+            if notice.code in hook.settings and not hook.disabled:
+                self._enqueue(hook.id, notice)
+
+    def pull(self, trigger: Hook, notice: Notice) -> None:
+        """Queue a digital pipeline's notice for its own address."""
+        if not trigger.disabled:
+            self._enqueue(trigger.id, notice)
 
     def _enqueue(self, hook_id: int, notice: Notice) -> None:
         for wait_s in self._faults.deliveries("amocrm", str(self._world.account_id), notice.code):
@@ -166,10 +177,10 @@ class Delivery:
 
     def _send(self, item: _Waiting) -> None:
         try:
-            hook = self.hooks.get(item.hook_id)
+            hook = self.hooks.get(item.hook_id) or self.triggers.get(item.hook_id)
             if hook is None or hook.disabled:
                 return
-            status = self._post(hook.destination, item)
+            status = self._post(hook, item)
             now = self._now()
             self.attempts.append(
                 Attempt(now, hook.id, hook.destination, item.notice.code, item.attempt, status)
@@ -180,10 +191,13 @@ class Delivery:
             with self._wake:
                 self._in_flight = False
 
-    def _post(self, destination: str, item: _Waiting) -> int:
+    def _post(self, hook: Hook, item: _Waiting) -> int:
         """The answer's status; 0 for no connection, the switch's code for no answer in time."""
+        destination = hook.destination
         with self._world.portal.lock:
-            body = form(self._world, item.notice)
+            body = (
+                trigger_form(self._world, item.notice) if hook.is_trigger else form(self._world, item.notice)
+            )
         headers = {
             "User-Agent": "amoCRM-Webhooks/3.0",
             "Accept-Encoding": "gzip",
@@ -210,6 +224,8 @@ class Delivery:
         return status
 
     def _failed(self, hook: Hook, item: _Waiting, status: int, now: datetime) -> None:
+        if hook.is_trigger and not self._world.switches.pipeline_hooks_retry:
+            return
         hook.invalid_at.append(now)
         while hook.invalid_at and hook.invalid_at[0] < now - DISABLE_WINDOW:
             hook.invalid_at.popleft()
@@ -220,9 +236,9 @@ class Delivery:
         if wait is not None:
             with self._wake:
                 self._number += 1
-                again = _Waiting(
-                    now + wait, self._number, hook.id, item.notice, item.request_id, item.attempt + 1
-                )
+                keeps = self._world.switches.retries_keep_request_id
+                name = item.request_id if keeps else str(uuid4())
+                again = _Waiting(now + wait, self._number, hook.id, item.notice, name, item.attempt + 1)
                 heapq.heappush(self._waiting, again)
 
 

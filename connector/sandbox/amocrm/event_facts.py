@@ -5,8 +5,8 @@ Pure. Creation and moves of leads are not here: those come from the portal's his
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from connector.sandbox.amocrm.leads import price_of
@@ -42,6 +42,8 @@ class Fact:
     entity_id: int
     after: Values = ()
     before: Values = ()
+    #: Further keys of the event: `linked_talk_contact_id` of chat messages.
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def facts(world: World, change: Change) -> Iterator[Fact]:
@@ -65,6 +67,8 @@ def facts(world: World, change: Change) -> Iterator[Fact]:
 def _note(change: Change) -> Iterator[Fact]:
     note: Note = change.after
     kind = NOTE_EVENTS.get(note_type(note))
+    if change.action == "delete" and note_type(note) == "common" and note.entity in SINGULAR:
+        yield Fact("common_note_deleted", SINGULAR[note.entity], note.entity_id, ({"note": {"id": note.id}},))
     if change.action == "add" and kind and note.entity in SINGULAR:
         yield Fact(kind, SINGULAR[note.entity], note.entity_id, ({"note": {"id": note.id}},))
 
@@ -107,6 +111,8 @@ def _task(change: Change) -> Iterator[Fact]:
 
 def _entity(world: World, change: Change) -> Iterator[Fact]:
     word, before, after = SINGULAR[change.entity], change.before, change.after
+    if "is_deleted" in change.fields:
+        yield Fact(f"{word}_restored", word, change.entity_id)
 
     def fact(type_: str, now: Values, then: Values) -> Fact:
         return Fact(type_, word, change.entity_id, now, then)

@@ -6,7 +6,7 @@ Ids look like ULIDs and are the same however often they are read. Source: refere
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,7 +33,13 @@ PATH = "/api/v4/events"
 MAX_LIMIT, TOO_MANY = 100, 50
 MAX_FILTER_IDS = 10
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
-_COLLECTIONS = {"lead": "leads", "contact": "contacts", "company": "companies", "task": "tasks"}
+_COLLECTIONS = {
+    "lead": "leads",
+    "contact": "contacts",
+    "company": "companies",
+    "task": "tasks",
+    "customer": "customers",
+}
 _FIELD_TYPE = re.compile(r"custom_field_[0-9]+_value_changed")
 
 
@@ -107,10 +113,29 @@ class EventLog:
 
     def _hear(self, change: Change) -> None:
         for fact in facts(self._world, change):
-            self._number += 1
-            # The high bit keeps these apart from ids made of history rows.
-            tail = (1 << 60) | self._number
-            self._heard.append(Event(tail, fact, change.at, change.by))
+            self._put(fact, change.at, change.by)
+
+    def record(
+        self,
+        type: str,
+        entity_type: str,
+        entity_id: int,
+        *,
+        by: int,
+        after: Sequence[dict[str, Any]] = (),
+        before: Sequence[dict[str, Any]] = (),
+        **extra: Any,
+    ) -> None:
+        """Write an event that no change of the portal stands behind; `extra` are further keys of it."""
+        with self._world.portal.lock:
+            fact = Fact(type, entity_type, entity_id, tuple(after), tuple(before), extra)
+            self._put(fact, self._world.portal.now(), by)
+            self._world.portal.revision += 1
+
+    def _put(self, fact: Fact, at: datetime, by: int) -> None:
+        self._number += 1
+        # The high bit keeps these apart from ids made of history rows.
+        self._heard.append(Event((1 << 60) | self._number, fact, at, by))
 
 
 def _creation(row: HistoryRow) -> Fact:
@@ -252,9 +277,10 @@ def _texts(value: dict[str, Any]) -> set[str]:
 
 def _model(world: World, event: Event, with_: set[str]) -> dict[str, Any]:
     fact = event.fact
-    path = f"/api/v4/{_COLLECTIONS[fact.entity_type]}/{fact.entity_id}"
+    path = _path(fact)
     entity: dict[str, Any] = {"id": fact.entity_id, "_links": world.link(path)}
-    if f"{fact.entity_type}_name" in with_:
+    named = "catalog_element" if fact.entity_type.startswith("catalog_") else fact.entity_type
+    if f"{named}_name" in with_:
         entity["name"] = _name(world, fact)
     return {
         "id": event.id,
@@ -266,12 +292,23 @@ def _model(world: World, event: Event, with_: set[str]) -> dict[str, Any]:
         "value_after": list(fact.after),
         "value_before": list(fact.before),
         "account_id": world.account_id,
+        **fact.extra,
         "_links": world.link(f"{PATH}/{event.id}"),
         "_embedded": {"entity": entity},
     }
 
 
+def _path(fact: Fact) -> str:
+    catalog = fact.entity_type.removeprefix("catalog_")
+    if catalog != fact.entity_type:
+        return f"/api/v4/catalogs/{catalog}/elements/{fact.entity_id}"
+    return f"/api/v4/{_COLLECTIONS[fact.entity_type]}/{fact.entity_id}"
+
+
 def _name(world: World, fact: Fact) -> str:
+    if fact.entity_type not in _COLLECTIONS:
+        element = world.shelf.elements.get(fact.entity_id)
+        return element.name if element else ""
     row = world.rows(_COLLECTIONS[fact.entity_type]).get(fact.entity_id)
     if row is None:
         return ""

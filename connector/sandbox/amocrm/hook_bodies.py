@@ -6,7 +6,7 @@ Pure rendering; who hears it and when is `delivery.py`. Source: reference 6.2-6.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,8 @@ SETTINGS = frozenset(
     | {f"{action}_task" for action in ("add", "update", "delete", "responsible")}
     | {"add_talk", "update_talk", "add_chat_template_review"}
     | {"add_message", "add_outgoing_message", "add_unsorted"}
+    # The hooks exist; these names of theirs are unverified.
+    | {"update_unsorted", "delete_unsorted", "add_catalog", "update_catalog", "delete_catalog"}
 )
 
 ELEMENT_TYPES = {"contact": 1, "deal": 2, "company": 3}
@@ -53,10 +55,14 @@ _WORDS = {"deal": "lead", "contact": "contact", "company": "company", "task": "t
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell: the subscription code that asks for it, and the change behind it."""
+    """One thing to tell: the subscription code that asks for it, and the change behind it.
+
+    Without a change of the portal the `body` is ready: entity -> action -> items.
+    """
 
     code: str
-    change: Change
+    change: Change | None = None
+    body: Mapping[str, Any] | None = None
 
 
 def notices(change: Change) -> list[Notice]:
@@ -71,6 +77,8 @@ def _codes(change: Change) -> list[str]:
     word = _WORDS[change.entity]
     if change.action != "update":
         return [f"{change.action}_{word}"]
+    if "is_deleted" in change.fields:
+        return [f"restore_{word}"]
     codes = [f"update_{word}"]
     if "responsible_id" in change.fields:
         codes.insert(0, f"responsible_{word}")
@@ -80,20 +88,36 @@ def _codes(change: Change) -> list[str]:
 
 
 def form(world: World, notice: Notice) -> bytes:
-    """The body of one delivery, account block first."""
-    action = notice.code.split("_", 1)[0]
-    key, render = _RENDERERS[notice.change.entity]
-    if notice.change.entity == "note":
-        key = _note_key(notice.change.after)
-    body = {
+    """The body of one delivery, account block first unless the switch says last."""
+    account = {
         "account": {
             "subdomain": world.subdomain,
             "id": world.account_id,
             "_links": {"self": world.base_url},
-        },
-        key: {action: [render(world, notice.change, action)]},
+        }
     }
-    return build_query(body).encode()
+    block = notice.body if notice.change is None else _block(world, notice.code, notice.change)
+    parts = (block or {}, account) if world.switches.account_block_last else (account, block or {})
+    return "&".join(build_query(part) for part in parts).encode()
+
+
+def trigger_form(world: World, notice: Notice) -> bytes:
+    """A digital pipeline's short body: the account comes last, without links; a widget's has it inside.
+
+    Source: reference 6.7.
+    """
+    if "event" in (notice.body or {}):
+        return build_query(notice.body or {}).encode()
+    account = {"account": {"id": world.account_id, "subdomain": world.subdomain}}
+    return build_query({**(notice.body or {}), **account}).encode()
+
+
+def _block(world: World, code: str, change: Change) -> dict[str, Any]:
+    action = code.split("_", 1)[0]
+    key, render = _RENDERERS[change.entity]
+    if change.entity == "note":
+        key = _note_key(change.after)
+    return {key: {action: [render(world, change, action)]}}
 
 
 def _lead(world: World, change: Change, action: str) -> dict[str, Any]:

@@ -289,6 +289,9 @@ def changes(world: World, item: dict[str, Any], row: Deal | None) -> dict[str, A
     stage = result.get("stage", row.stage if row else "")
     if "loss_reason_id" in item and (stage == str(LOST) or item["loss_reason_id"] is None):
         result["loss_reason_id"] = item["loss_reason_id"]
+    moment = from_unix(item.get("updated_at"))
+    if moment is not None or (row is not None and world.switches.empty_patch_touches):
+        result["updated_at"] = moment or world.portal.now()
     tags = world.new_tags("leads", row, item)
     if tags is not None:
         result["tags"] = tags

@@ -100,7 +100,7 @@ def model(
         "_links": world.link(f"/api/v4/{collection}/{row.id}"),
     }
     if isinstance(row, Contact):
-        body["is_unsorted"] = False
+        body["is_unsorted"] = row.id in world.hidden_contacts
     body["_embedded"] = _embedded(world, row, with_, world.tag_models(collection, row))
     return body
 
@@ -200,6 +200,9 @@ def changes(world: World, collection: str, item: dict[str, Any], row: Any) -> di
         result |= _names(item)
     if item.get("responsible_user_id") is not None:
         result["responsible_id"] = item["responsible_user_id"]
+    moment = from_unix(item.get("updated_at"))
+    if row is not None and (moment is not None or world.switches.empty_patch_touches):
+        result["updated_at"] = moment or world.portal.now()
     result |= world.codec.changes(collection, row, item.get("custom_fields_values"))
     tags = world.new_tags(collection, row, item)
     if tags is not None:

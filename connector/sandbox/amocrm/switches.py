@@ -57,8 +57,8 @@ class Switches:
     filters_paid: bool = True
     #: `price_with_minor_units` beside `price`, as accounts with kopecks have it.
     minor_units: bool = False
-    #: A PATCH that changes nothing still sets `updated_at`, and with it an update hook.
-    empty_patch_touches: bool = False
+    #: A PATCH that changes nothing still sets `updated_at`, and with it sends an update hook.
+    empty_patch_touches: bool = True
 
     # Webhooks (6)
     #: POST of a disabled webhook's destination switches it on again.

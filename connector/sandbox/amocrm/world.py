@@ -5,7 +5,7 @@ Every handler gets the `World`; it holds no HTTP and renders no entity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,12 @@ class World:
     durations: dict[int, int] = field(default_factory=dict)
     note_responsible: dict[int, int] = field(default_factory=dict)
     pinned_notes: set[int] = field(default_factory=set)
+    #: Users of unsorted contacts see them only once they are accepted.
+    hidden_contacts: set[int] = field(default_factory=set)
+    #: Carries what is told to subscribers besides the portal's own changes: code, then the body's block.
+    announce: Callable[[str, Mapping[str, Any]], None] = field(default=lambda _, __: None, repr=False)
+    #: Carries what is written into the event log besides that; set by the log.
+    record: Callable[..., None] = field(default=lambda *_, **__: None, repr=False)
     _unsorted: dict[int, Stage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,56 @@
+"""What only the interface can do to entities: delete, restore from the trash, merge. For tests.
+
+The API answers 405 to these (reference 2.3, 4.1); their traces are hooks and events (5, 6.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connector.sandbox.amocrm.admin import Action
+from connector.sandbox.amocrm.world import ENTITIES, SINGULAR, World
+from connector.sandbox.state import EntityType
+
+_KINDS: Mapping[str, EntityType] = {**ENTITIES, "tasks": "task", "notes": "note"}
+
+
+def hand_actions(world: World) -> dict[str, Action]:
+    """Actions on `{"entity": "leads", "id": 1}`, by the last part of their address."""
+
+    def delete(body: dict[str, Any]) -> dict[str, int]:
+        kind, entity_id = _target(body)
+        by = int(body.get("by") or world.api_user_id)
+        if kind == "deal":
+            world.portal.delete_deal(entity_id, by=by)
+        else:
+            world.portal.delete(kind, entity_id, by=by)
+        return {"id": entity_id}
+
+    def restore(body: dict[str, Any]) -> dict[str, int]:
+        kind, entity_id = _target(body)
+        if kind != "deal":
+            raise ValueError("entity: из корзины песочница возвращает только leads")
+        return {"id": world.portal.restore_deal(entity_id, by=int(body.get("by") or world.api_user_id)).id}
+
+    def merge(body: dict[str, Any]) -> dict[str, int]:
+        """One entity is taken up by another: the first is gone, the second has the event."""
+        kind, _ = _target(body)
+        into = body.get("into")
+        if kind not in ENTITIES.values() or not isinstance(into, int):
+            raise ValueError("into: нужен номер сущности, которая останется")
+        if world.row(str(body["entity"]), into) is None:
+            raise LookupError(f"{body['entity']} {into}: такой нет")
+        delete(body)
+        word = SINGULAR[str(body["entity"])]
+        world.record("entity_merged", word, into, by=int(body.get("by") or world.api_user_id))
+        return {"id": into}
+
+    return {"entities/delete": delete, "entities/restore": restore, "entities/merge": merge}
+
+
+def _target(body: Mapping[str, Any]) -> tuple[EntityType, int]:
+    kind, entity_id = _KINDS.get(str(body.get("entity"))), body.get("id")
+    if kind is None or not isinstance(entity_id, int):
+        raise ValueError(f"entity: одно из {', '.join(_KINDS)}; id: номер")
+    return kind, entity_id
