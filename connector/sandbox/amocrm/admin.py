@@ -30,10 +30,10 @@ def blueprint(world: World, actions: Mapping[str, Action]) -> Blueprint:
 
     @bp.patch("/switches")
     def turn() -> tuple[Response, int]:
-        return _answer(lambda body: turn_switches(world.switches, body))
+        return _answer(world, lambda body: turn_switches(world.switches, body))
 
     for name, action in actions.items():
-        bp.post(f"/{name}", endpoint=name.replace("/", "_"))(lambda action=action: _answer(action))
+        bp.post(f"/{name}", endpoint=name.replace("/", "_"))(lambda action=action: _answer(world, action))
     return bp
 
 
@@ -65,7 +65,7 @@ def _fits(wanted: Any, value: Any) -> bool:
     return is_number and (wanted is float or isinstance(value, int))
 
 
-def _answer(action: Action) -> tuple[Response, int]:
+def _answer(world: World, action: Action) -> tuple[Response, int]:
     body = request.get_json(silent=True) if request.data else {}
     if not isinstance(body, dict):
         return jsonify(error="нужен объект JSON"), 400
@@ -73,3 +73,5 @@ def _answer(action: Action) -> tuple[Response, int]:
         return jsonify(action(body)), 200
     except (ValueError, LookupError, UnknownEntity) as error:
         return jsonify(error=str(error)), 400
+    finally:
+        world.portal.queries.forget()

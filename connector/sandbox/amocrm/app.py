@@ -23,6 +23,7 @@ from connector.sandbox.amocrm import (
     links,
     notes,
     people,
+    pipelines,
     tasks,
     webhooks,
 )
@@ -34,16 +35,20 @@ from connector.sandbox.amocrm.delivery import Delivery
 from connector.sandbox.amocrm.digital_pipeline import DigitalPipeline
 from connector.sandbox.amocrm.drive import Drive
 from connector.sandbox.amocrm.events import EventLog
+from connector.sandbox.amocrm.extras import Extras
+from connector.sandbox.amocrm.field_groups import FieldGroups
 from connector.sandbox.amocrm.gate import RateGate
 from connector.sandbox.amocrm.hook_bodies import Notice
 from connector.sandbox.amocrm.oauth import Oauth
 from connector.sandbox.amocrm.oauth_admin import oauth_actions
 from connector.sandbox.amocrm.oauth_hooks import OauthHooks
 from connector.sandbox.amocrm.request import Call
+from connector.sandbox.amocrm.sources import Sources
 from connector.sandbox.amocrm.switches import Switches
 from connector.sandbox.amocrm.talks import Talks
 from connector.sandbox.amocrm.transport import read_body, read_call, to_response
 from connector.sandbox.amocrm.unsorted import Arrivals
+from connector.sandbox.amocrm.users import Staff
 from connector.sandbox.amocrm.wire import ApiError, Reply, html, problem
 from connector.sandbox.amocrm.world import Handler, Route, World
 from connector.sandbox.faults import Faults
@@ -82,10 +87,14 @@ class AmoCrm:
         self.events = EventLog(self.world)
         self.world.announce = lambda code, body: self.delivery.tell(Notice(code, body=body))
         self.world.record = self.events.record
-        self.pipelines = DigitalPipeline(self.world, self.delivery)
+        self.triggers = DigitalPipeline(self.world, self.delivery)
+        self.staff = Staff(self.world)
+        self.sources = Sources(self.world)
+        self.extras = Extras(self.world)
+        self.field_groups = FieldGroups(self.world)
         self.drive = Drive(self.world)
         self.arrivals = Arrivals()
-        self.talks = Talks(self.world, self.pipelines.chat)
+        self.talks = Talks(self.world, self.triggers.chat)
         self.bots = Bots(self.world, self._sign_run)
         self._map = Map(
             [Rule(r.rule, methods=[r.method], endpoint=r.handler) for r in self._routes()],
@@ -98,6 +107,11 @@ class AmoCrm:
             *self.oauth.routes(),
             *self.oauth_hooks.routes(),
             *account.ROUTES,
+            *pipelines.ROUTES,
+            *self.staff.routes(),
+            *self.sources.routes(),
+            *self.extras.routes(),
+            *self.field_groups.routes(),
             *leads.ROUTES,
             *people.ROUTES,
             *tasks.ROUTES,
@@ -153,8 +167,9 @@ class AmoCrm:
         return {
             "unblock": lambda _: self.gate.unblock(),
             **oauth_actions(self.oauth, self.oauth_hooks),
-            "pipeline-hooks": self.pipelines.add,
+            "pipeline-hooks": self.triggers.add,
             "messages": self.talks.message,
+            "short-links/follow": self.extras.follow,
             "enquiries": lambda body: self.arrivals.from_chat(self.world, body),
             **hand_actions(self.world),
         }

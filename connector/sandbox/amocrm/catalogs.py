@@ -106,14 +106,31 @@ def add_catalogs(world: World, call: Call) -> Reply:
     return hal({"_links": world.link(PATH), "_embedded": {"catalogs": models}})
 
 
+def patch_catalogs(world: World, call: Call) -> Reply:
+    def rule(item: dict[str, Any]) -> list[Violation]:
+        found = check_types(item, {"id": INT}, required=("id",))
+        if not found and item["id"] not in world.shelf.catalogs:
+            return [unknown_entity("id", "catalog", item["id"])]
+        return found or _check_catalog(item, is_new=False)
+
+    with world.portal.lock:
+        batch = call.items().check(rule)
+        models = [{**_change(world, _known(world, item["id"]), item), "request_id": n} for n, item in batch]
+    return hal({"_links": world.link(PATH), "_embedded": {"catalogs": models}})
+
+
+def _change(world: World, row: Catalog, item: dict[str, Any]) -> dict[str, Any]:
+    row.name, row.sort = item.get("name", row.name), item.get("sort", row.sort)
+    row.updated_at = world.portal.now()
+    return _catalog(world, row)
+
+
 def patch_catalog(world: World, call: Call, catalog_id: int) -> Reply:
     with world.portal.lock:
         row = _known(world, catalog_id)
         item = call.item()
         Batch([item]).check(lambda body: _check_catalog(body, is_new=False))
-        row.name, row.sort = item.get("name", row.name), item.get("sort", row.sort)
-        row.updated_at = world.portal.now()
-        return hal(_catalog(world, row))
+        return hal(_change(world, row, item))
 
 
 def element_model(world: World, row: Element, with_: Collection[str] = ()) -> dict[str, Any]:
@@ -243,6 +260,7 @@ _ELEMENTS = f"{PATH}/<int:catalog_id>/elements"
 ROUTES = [
     Route("GET", PATH, catalogs),
     Route("POST", PATH, add_catalogs),
+    Route("PATCH", PATH, patch_catalogs),
     Route("GET", f"{PATH}/<int:catalog_id>", catalog),
     Route("PATCH", f"{PATH}/<int:catalog_id>", patch_catalog),
     Route("GET", _ELEMENTS, elements),

@@ -188,20 +188,6 @@ def delete(
     return no_content()
 
 
-def groups(world: World, call: Call, *, collection: str) -> Reply:
-    path = f"/api/v4/{collection}/custom_fields/groups"
-    group = {
-        "id": "default",
-        "name": "Основное",
-        "is_predefined": True,
-        "type": "custom_field_group",
-        "entity_type": collection,
-        "sort": 0,
-        "_links": world.link(f"{path}/default"),
-    }
-    return whole_reply(world.base_url, path, "custom_field_groups", [group])
-
-
 def _routes(prefix: str, collection: str) -> list[Route]:
     path = f"{prefix}/custom_fields"
     one_path = f"{path}/<int:field_id>"
@@ -217,9 +203,5 @@ def _routes(prefix: str, collection: str) -> list[Route]:
 
 ROUTES = [
     *(route for collection in ENTITIES for route in _routes(f"/api/v4/{collection}", collection)),
-    *(
-        Route("GET", f"/api/v4/{collection}/custom_fields/groups", partial(groups, collection=collection))
-        for collection in ENTITIES
-    ),
     *_routes("/api/v4/catalogs/<int:catalog_id>", "catalogs"),
 ]

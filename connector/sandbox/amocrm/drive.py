@@ -6,7 +6,7 @@ A file is sent in parts to one-time addresses. Source: reference 4.17.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -187,6 +187,16 @@ class Drive:
     def file(self, world: World, call: Call, uuid: str) -> Reply:
         return hal(self._model(self._known(uuid)))
 
+    def rename(self, world: World, call: Call, uuid: str) -> Reply:
+        """The name without its extension, which stays."""
+        item = call.item()
+        Batch([item]).check(lambda body: check_types(body, {"name": STRING}, required=("name",)))
+        with world.portal.lock:
+            file = self._known(uuid)
+            name = item["name"].strip() + PurePosixPath(file.name).suffix
+            world.portal.files[file.id] = replace(file, name=name)
+            return hal(self._model(world.portal.files[file.id]))
+
     def versions(self, world: World, call: Call, uuid: str) -> Reply:
         model = self._model(self._known(uuid))
         version = {
@@ -274,6 +284,7 @@ class Drive:
             Route("DELETE", "/v1.0/files", self.trash),
             Route("POST", "/v1.0/files/restore", partial(self.trash, restore=True)),
             Route("GET", "/v1.0/files/<uuid>", self.file),
+            Route("PATCH", "/v1.0/files/<uuid>", self.rename),
             Route("GET", "/v1.0/files/<uuid>/versions", self.versions),
             Route("GET", "/download/<drive>/<uuid>/<name>", self.download),
             Route("GET", "/download/<drive>/<uuid>/<version>/<name>", self.download),

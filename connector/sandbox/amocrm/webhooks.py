@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from connector.sandbox.amocrm.access import require_admin
 from connector.sandbox.amocrm.delivery import Delivery, Hook
 from connector.sandbox.amocrm.hook_bodies import SETTINGS
 from connector.sandbox.amocrm.request import INT, LIST, STRING, Batch, Call, check_types
@@ -83,13 +84,6 @@ class _Webhooks:
 
     def _find(self, destination: object) -> Hook | None:
         return next((h for h in self._delivery.hooks.values() if h.destination == destination), None)
-
-
-def require_admin(world: World, call: Call) -> None:
-    """403 unless the token's owner is an admin."""
-    user = world.user(call.user_id)
-    if user is not None and not user.is_admin:
-        raise ApiError(problem(403, "Forbidden"))
 
 
 def _check(item: dict[str, Any]) -> list[Violation]:

@@ -68,7 +68,10 @@ class World:
     durations: dict[int, int] = field(default_factory=dict)
     note_responsible: dict[int, int] = field(default_factory=dict)
     pinned_notes: set[int] = field(default_factory=set)
-    #: Users of unsorted contacts see them only once they are accepted.
+    #: Pipelines without «incoming leads», and what the stages say to people, by pipeline and stage.
+    unsorted_off: set[int] = field(default_factory=set)
+    stage_texts: dict[tuple[int, str], list[dict[str, Any]]] = field(default_factory=dict)
+    #: Contacts of incoming leads, which people see only once those are accepted.
     hidden_contacts: set[int] = field(default_factory=set)
     #: Carries what is told to subscribers besides the portal's own changes: code, then the body's block.
     announce: Callable[[str, Mapping[str, Any]], None] = field(default=lambda _, __: None, repr=False)
