@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
 from connector.sandbox.amocrm.request import Call
-from connector.sandbox.amocrm.wire import Reply, hal, no_content
+from connector.sandbox.amocrm.wire import Reply, hal
 from connector.sandbox.amocrm.world import Route, World
 
 TASK_TYPES = ((1, "Связаться", "FOLLOW_UP"), (2, "Встреча", "MEETING"))
@@ -34,7 +34,7 @@ def account(world: World, call: Call) -> Reply:
         "country": "RU",
         "currency": world.portal.currency,
         "currency_symbol": "₽",
-        "customers_mode": "disabled",
+        "customers_mode": world.customers_mode,
         "is_unsorted_on": True,
         "is_loss_reason_enabled": True,
         "is_helpbot_enabled": False,
@@ -79,12 +79,6 @@ def _account_embedded(world: World) -> dict[str, Any]:
     }
 
 
-def nothing(world: World, call: Call, **_: Any) -> Reply:
-    """Lists that this account has empty: talks, subscriptions, customers, widgets, bots."""
-    return no_content()
-
-
 ROUTES = [
     Route("GET", "/api/v4/account", account),
-    Route("GET", "/api/v4/customers", nothing),
 ]

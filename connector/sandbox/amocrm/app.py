@@ -31,6 +31,7 @@ from connector.sandbox.amocrm import events as event_api
 from connector.sandbox.amocrm.bots import Bots
 from connector.sandbox.amocrm.by_hand import hand_actions
 from connector.sandbox.amocrm.complex import Complex
+from connector.sandbox.amocrm.customers import Customers
 from connector.sandbox.amocrm.delivery import Delivery
 from connector.sandbox.amocrm.digital_pipeline import DigitalPipeline
 from connector.sandbox.amocrm.drive import Drive
@@ -92,6 +93,7 @@ class AmoCrm:
         self.sources = Sources(self.world)
         self.extras = Extras(self.world)
         self.field_groups = FieldGroups(self.world)
+        self.customers = Customers(self.world)
         self.drive = Drive(self.world)
         self.arrivals = Arrivals()
         self.talks = Talks(self.world, self.triggers.chat)
@@ -112,6 +114,7 @@ class AmoCrm:
             *self.sources.routes(),
             *self.extras.routes(),
             *self.field_groups.routes(),
+            *self.customers.routes(),
             *leads.ROUTES,
             *people.ROUTES,
             *tasks.ROUTES,

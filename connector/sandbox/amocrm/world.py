@@ -71,6 +71,7 @@ class World:
     #: Pipelines without «incoming leads», and what the stages say to people, by pipeline and stage.
     unsorted_off: set[int] = field(default_factory=set)
     stage_texts: dict[tuple[int, str], list[dict[str, Any]]] = field(default_factory=dict)
+    customers_mode: str = "disabled"
     #: Contacts of incoming leads, which people see only once those are accepted.
     hidden_contacts: set[int] = field(default_factory=set)
     #: Carries what is told to subscribers besides the portal's own changes: code, then the body's block.
