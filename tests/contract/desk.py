@@ -18,6 +18,7 @@ class Desk:
     def __init__(self, office: Office) -> None:
         told = office.sandbox.describe()["amocrm"]
         self._base = f"{told['base_url']}/api/v4"
+        self._people = f"{told['base_url']}/sandbox/api/amocrm"
         self._headers = {"Authorization": f"Bearer {told['token']}"}
 
     def get(self, path: str) -> Any:
@@ -32,6 +33,12 @@ class Desk:
 
     def patch(self, path: str, body: Any) -> Any:
         answer = requests.patch(f"{self._base}/{path}", headers=self._headers, json=body, timeout=10)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def by_hand(self, action: str, **body: Any) -> Any:
+        """What people do in the interface and no API can: delete, restore, merge, write in a chat."""
+        answer = requests.post(f"{self._people}/{action}", json=body, timeout=10)
         assert answer.status_code < 300, answer.text
         return answer.json()
 

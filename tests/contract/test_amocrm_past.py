@@ -243,6 +243,49 @@ def test_deleted_deals_are_told_and_those_that_exist_are_told_apart(office: Offi
     assert office.client.existing([]) == set()
 
 
+def test_what_came_back_from_the_trash_is_a_change_and_no_deletion(office: Office, desk: Desk) -> None:
+    since = office.portal.now()
+    deal = fresh_deal(office)
+    desk.by_hand("entities/delete", entity="leads", id=deal.id)
+    desk.by_hand("entities/restore", entity="leads", id=deal.id)
+    assert [one.kind for one in office.client.told_since(since) if one.entity_id == str(deal.id)] == [
+        EventKind.DEAL_ADDED,
+        EventKind.DEAL_DELETED,
+        EventKind.DEAL_CHANGED,
+    ]
+    assert str(deal.id) not in {one.deal_id for one in office.client.deletions(since=since)}
+    assert office.client.existing([str(deal.id)]) == {str(deal.id)}
+
+
+def test_a_deal_merged_into_another_says_which(office: Office, desk: Desk) -> None:
+    since = office.portal.now()
+    gone, kept = fresh_deal(office), fresh_deal(office)
+    desk.by_hand("entities/merge", entity="leads", id=gone.id, into=kept.id)
+    found = {one.deal_id: one.merged_into for one in office.client.deletions(since=since)}
+    assert found[str(gone.id)] == str(kept.id)
+    assert str(kept.id) not in found
+
+
+def test_messages_of_a_chat_are_told_both_ways_without_their_text(office: Office, desk: Desk) -> None:
+    contact = office.portal.add("contact", PortalContact(0, "Олег"), by=2)
+    deal = fresh_deal(office, contact_ids=[contact.id])
+    written = desk.by_hand("messages", contact_id=contact.id, lead_id=deal.id, text="Сколько стоит?")
+    answered = desk.by_hand(
+        "messages",
+        contact_id=contact.id,
+        lead_id=deal.id,
+        text="500",
+        is_outgoing=True,
+        user_id=int(office.user_id),
+    )
+    found = activities(office, deal.id)
+    question = found[f"message:{written['message_id']}"]
+    assert (question.kind, question.direction) == (ActivityKind.MESSAGE, Direction.IN)
+    assert (question.deal_ids, question.contact_ids) == ((str(deal.id),), (str(contact.id),))
+    answer = found[f"message:{answered['message_id']}"]
+    assert (answer.direction, answer.responsible_id) == (Direction.OUT, office.user_id)
+
+
 @pytest.mark.parametrize("paid", [True, False])
 def test_thousands_of_deals_are_looked_for_in_few_requests(
     office: Office, monkeypatch: pytest.MonkeyPatch, paid: bool
