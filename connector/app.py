@@ -56,6 +56,7 @@ from connector.web.admin import admin
 from connector.web.health import health
 from connector.web.oauth import oauth_pages
 from connector.web.register import register_pages
+from connector.web.tabs import tabs
 from connector.web.webhooks import webhooks
 from connector.worker import Handler, Worker
 
@@ -298,6 +299,7 @@ class App:
         flask.register_blueprint(
             oauth_pages(self.config, self.consent, self.oauth_servers.__getitem__, self.db, self.clock)
         )
+        flask.register_blueprint(tabs(self.config, self.db, self.effects, self.grants.application_token))
         flask.register_blueprint(health(self.db))
         flask.register_blueprint(
             admin(

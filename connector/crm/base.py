@@ -6,7 +6,7 @@ Nothing above this package sees a CRM's own JSON, field name or error body.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -136,6 +136,9 @@ class Extras(Protocol):
         CrmError kind rejected when it has none of that id. Never repeated by itself: it leaves no trace.
         """
 
+    def show_page(self, address: str) -> bool:
+        """Open `address` in a tab of every deal; False where the CRM has no such tab or lets us make none."""
+
     def is_subscribed(self, destination: str) -> bool | None:
         """Whether the CRM still calls `destination`; None where it cannot be asked."""
 
@@ -240,6 +243,24 @@ class WebhookParser(Protocol):
     """Turns one delivery of a CRM into events; pure."""
 
     def __call__(self, body: bytes, content_type: str) -> WebhookBody: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPage:
+    """Somebody opened our tab in a deal. `token` is compared with the application's before anything is shown.
+
+    `account_id` is the CRM's own id of the account.
+    """
+
+    account_id: str
+    deal_id: str
+    token: str = field(repr=False)
+
+
+class PageParser(Protocol):
+    """Reads what the CRM sends when somebody opens our tab; pure. Raises `BadWebhook`."""
+
+    def __call__(self, body: bytes, content_type: str) -> OpenedPage: ...
 
 
 @dataclass(frozen=True, slots=True)

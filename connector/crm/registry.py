@@ -12,9 +12,10 @@ from connector.config import AccountConfig
 from connector.crm.amocrm.client import AmoCrmClient
 from connector.crm.amocrm.oauth import AmoOAuth
 from connector.crm.amocrm.webhook import parse_webhook as parse_amocrm
-from connector.crm.base import CrmClient, WebhookParser
+from connector.crm.base import CrmClient, PageParser, WebhookParser
 from connector.crm.bitrix24.client import Bitrix24Client
 from connector.crm.bitrix24.oauth import B24OAuth
+from connector.crm.bitrix24.placements import read_opened
 from connector.crm.bitrix24.webhook import parse_webhook as parse_bitrix24
 from connector.crm.consent import OAuthServer
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
@@ -47,19 +48,21 @@ class OAuthFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CrmAdapter:
-    """All that the product needs to know of a CRM. `title` is its name as people write it."""
+    """All that the product needs to know of a CRM. `title` is its name as people write it; `read_opened` is
+    there where a tab of ours can stand in a deal."""
 
     name: str
     title: str
     make_client: ClientFactory
     parse_webhook: WebhookParser
     make_oauth: OAuthFactory
+    read_opened: PageParser | None = None
 
 
 CRMS: Mapping[str, CrmAdapter] = {
     adapter.name: adapter
     for adapter in (
         CrmAdapter("amocrm", "amoCRM", AmoCrmClient, parse_amocrm, AmoOAuth),
-        CrmAdapter("bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24, B24OAuth),
+        CrmAdapter("bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24, B24OAuth, read_opened),
     )
 }

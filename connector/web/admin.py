@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 
 from connector import explain
 from connector.crm.registry import CRMS
 from connector.effects import Effects
-from connector.explain import status_text, trace_text
-from connector.playbook.model import HAPPENINGS
+from connector.explain import status_text
 from connector.reporting import Reporting
 from connector.status import Status
-from connector.store import archive, facts
+from connector.store import archive
 from connector.store.database import Database
-from connector.store.facts import AccountRow
 from connector.web.files import file_response
 from connector.web.guard import guard, refuse_foreign_forms
+from connector.web.story import local_time, story_page
 
 
 def admin(
@@ -44,28 +42,14 @@ def admin(
             status=status(),
             titles={name: adapter.title for name, adapter in CRMS.items()},
             statuses=explain.STATUSES,
-            local=_local,
+            local=local_time,
             describe=effects.describe,
             status_text=status_text,
         )
 
     @bp.get("/deals/<account>/<deal_id>")
     def deal(account: str, deal_id: str) -> str:
-        with db.read() as conn:
-            row = facts.account_row(conn, account)
-            documents = archive.of_deal(conn, account, deal_id)
-        return render_template(
-            "deal.html",
-            story=explain.tell(db, account, deal_id),
-            documents=documents,
-            happenings=HAPPENINGS,
-            local=lambda moment: _local(moment, row),
-            amount_text=explain.amount_text,
-            event_text=explain.event_text,
-            describe=effects.describe,
-            status_text=status_text,
-            trace_text=trace_text,
-        )
+        return story_page(db, effects, account, deal_id)
 
     @bp.post("/effects/<int:effect_id>/repeat")
     def repeat(effect_id: int) -> Response:
@@ -92,7 +76,3 @@ def admin(
         return render_template("report.html", report=rendered)
 
     return bp
-
-
-def _local(moment: datetime, row: AccountRow | None) -> datetime:
-    return moment.astimezone(ZoneInfo(row.timezone)) if row else moment

@@ -265,6 +265,10 @@ class AmoCrmClient:
         start_bot(self._api, automation_id, deal_id)
         return True
 
+    def show_page(self, address: str) -> bool:
+        """False: a tab in a card takes a widget, which is uploaded by hand."""
+        return False
+
     def is_subscribed(self, destination: str) -> bool | None:
         return is_subscribed(self._api, destination)
 

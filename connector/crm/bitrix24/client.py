@@ -20,6 +20,7 @@ from connector.crm.bitrix24 import (
     fields,
     invoices,
     payments,
+    placements,
     products,
     reports,
     subscription,
@@ -278,6 +279,9 @@ class Bitrix24Client:
         """Bind the application's handlers, its queue and its robot; for a webhook, which may do none of it,
         what a person has to do, step by step."""
         return subscription.subscribe(self._api, self._queue, destination)
+
+    def show_page(self, address: str) -> bool:
+        return placements.show_tab(self._api, address)
 
     def is_subscribed(self, destination: str) -> bool | None:
         return subscription.is_subscribed(self._api, destination)

@@ -7,9 +7,9 @@ Source: Bitrix24 REST docs, pages «placement.bind», «placement.get», «place
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Final
 
+from connector.crm.base import OpenedPage
 from connector.crm.bitrix24.api import B24Api
 from connector.crm.form import read_form
 from connector.crm.wild import Malformed, Wild
@@ -17,15 +17,6 @@ from connector.errors import BadWebhook, CrmError
 
 DEAL_TAB: Final = "CRM_DEAL_DETAIL_TAB"
 TITLE: Final = "Коннектор"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """Somebody opened our tab. `token` is compared with the application's own before anything is shown."""
-
-    account_id: str
-    deal_id: str
-    token: str = field(repr=False)
 
 
 def show_tab(api: B24Api, address: str) -> bool:
@@ -60,7 +51,7 @@ def hide_tab(api: B24Api) -> None:
         _unbind(api, address)
 
 
-def read_opened(body: bytes, content_type: str) -> Opened:
+def read_opened(body: bytes, content_type: str) -> OpenedPage:
     """What the POST of an opened tab says; `BadWebhook` when it is none."""
     root = read_form(body, content_type)
     try:
@@ -71,7 +62,7 @@ def read_opened(body: bytes, content_type: str) -> Opened:
             said = Wild(json.loads(options.text()), options.path)
         except (json.JSONDecodeError, RecursionError):
             raise Malformed(options.path, "is no JSON") from None
-        return Opened(root["member_id"].text(), said["ID"].id(), root.text_at("APPLICATION_TOKEN"))
+        return OpenedPage(root["member_id"].text(), said["ID"].id(), root.text_at("APPLICATION_TOKEN"))
     except Malformed as error:
         raise BadWebhook(error.path, error.reason) from None
 
