@@ -15,8 +15,9 @@ from connector.config import AccountConfig
 from connector.crm.bitrix24.api import OVERLOAD_PAUSE, B24Api, read_error
 from connector.crm.bitrix24.client import Bitrix24Client
 from connector.crm.bitrix24.subscription import EVENTS, manual_steps
+from connector.crm.tokens import Authorization, FixedToken
 from connector.crm.wild import Wild
-from connector.domain import CrmFile
+from connector.domain import CrmFile, DealChanges, EventKind
 from connector.errors import CrmError, RetryLater
 from tests.crm.limiter import Turnstile
 
@@ -267,3 +268,82 @@ def test_with_all_rights_the_steps_begin_in_the_developers_menu() -> None:
 def test_a_body_without_an_error_key_is_no_error() -> None:
     assert read_error(200, {"result": []}) is None
     assert read_error(200, []) is None
+
+
+def app_client(account: AccountConfig, limiter: Turnstile) -> Bitrix24Client:
+    tokens = FixedToken(Authorization("app0token0app0token", BASE))
+    return Bitrix24Client(account, limiter=limiter, clock=FixedClock(NOW), tokens=tokens)
+
+
+def plan(web: responses.RequestsMock, value: str) -> None:
+    told = {code: {"value": value} for code in ("rest_offline_extended", "rest_auth_connector")}
+    web.post(address("batch"), json={"result": {"result": told, "result_error": []}})
+
+
+def test_a_queued_event_that_shows_no_object_is_recorded_and_not_believed(account, limiter, web) -> None:
+    plan(web, "N")
+    row = {
+        "ID": "1",
+        "TIMESTAMP_X": "2025-11-24T19:00:00+03:00",
+        "EVENT_NAME": "ONCRMDEALUPDATE",
+        "EVENT_DATA": False,
+        "EVENT_ADDITIONAL": False,
+        "MESSAGE_ID": "1",
+    }
+    web.post(address("event.offline.get"), json={"result": {"process_id": None, "events": [row]}})
+    batch = app_client(account, limiter).queued_events()
+    assert batch is not None
+    [event] = batch.events
+    assert (event.kind, event.entity_id, event.note) == (
+        EventKind.OTHER,
+        "",
+        "ONCRMDEALUPDATE without an object",
+    )
+
+
+def test_events_given_out_for_good_are_not_asked_for_twice(account, limiter, web) -> None:
+    plan(web, "N")
+    web.post(address("event.offline.get"), body="<h1>502</h1>", status=502)
+    with pytest.raises(CrmError):
+        app_client(account, limiter).queued_events()
+    assert len([call for call in web.calls if "event.offline.get" in call.request.url]) == 1
+
+
+def test_an_application_says_whose_change_it_is_and_a_webhook_does_not(account, limiter, client, web) -> None:
+    web.post(address("crm.timeline.comment.add"), json={"result": 5})
+    app_client(account, limiter).add_note("7", "Записка", since=NOW)
+    assert sent(web)["auth_connector"] == "connector"
+    client.add_note("7", "Записка", since=NOW)
+    assert "auth_connector" not in sent(web)
+
+
+def test_a_stage_that_the_portal_did_not_take_is_told(client, web) -> None:
+    settings = {
+        "categories": {"categories": [{"id": 0, "name": "Продажи", "isDefault": "Y"}]},
+        "statuses": [
+            {"ENTITY_ID": "DEAL_STAGE", "STATUS_ID": code, "NAME": code, "SORT": "10", "SEMANTICS": None}
+            for code in ("NEW", "EXECUTING")
+        ],
+        "fields": {"fields": {}},
+        "now": "2025-11-24T19:00:00+03:00",
+    }
+    item = {"id": 7, "title": "Кофе", "categoryId": 0, "stageId": "NEW", "assignedById": 1}
+    web.post(address("batch"), json={"result": {"result": settings, "result_error": []}})
+    web.post(address("crm.item.get"), json={"result": {"item": item}})
+    web.post(address("crm.item.update"), json={"result": {"item": item}})
+    with pytest.raises(CrmError, match=r"NOT_TAKEN.*stageId"):
+        client.update_deal("7", DealChanges(stage_id="EXECUTING"))
+    assert sent(web)["fields"] == {"stageId": "EXECUTING"}
+
+
+def test_an_answer_of_another_shape_is_told_with_its_path(client, web) -> None:
+    settings = {
+        "categories": {"categories": []},
+        "statuses": [],
+        "fields": {"fields": {}},
+        "now": "2025-11-24",
+    }
+    web.post(address("batch"), json={"result": {"result": settings, "result_error": []}})
+    web.post(address("crm.item.get"), json={"result": {"item": {"id": 7, "title": "Кофе"}}})
+    with pytest.raises(CrmError, match=r"UNEXPECTED_ANSWER.*categoryId"):
+        client.update_deal("7", DealChanges(pipeline_id="0", stage_id=None))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
@@ -186,6 +187,14 @@ class B24Api:
         total = self._send(method, {**params, "start": 0}, repeatable=True).get("total")
         return total if isinstance(total, int) else None
 
+    @contextmanager
+    def understanding(self, method: str) -> Iterator[None]:
+        """What is read of an answer of `method` in here and has another shape becomes a CrmError."""
+        try:
+            yield
+        except Malformed as error:
+            raise self.unexpected(method, str(error)) from error
+
     def unexpected(self, method: str, detail: str) -> CrmError:
         """The error for an answer that is not what the documentation promises."""
         return CrmError(
@@ -223,10 +232,8 @@ class B24Api:
 
     def read_result(self, method: str, read: Reader[T], result: object) -> T:
         """`result` as `read` understands it; CrmError when it has another shape."""
-        try:
+        with self.understanding(method):
             return read(Wild(result, "result"))
-        except Malformed as error:
-            raise self.unexpected(method, str(error)) from error
 
 
 def _with_auth(token: str, json_body: object) -> Signed:

@@ -39,11 +39,12 @@ def put(
     With `may_exist` a file of that name and size that was made at or after `since` is taken for ours.
     """
     try:
-        root = _root_of(api, user_id)
-        if root is None:
-            return None
-        folder = _folder(api, root)
-        return [_put_one(api, folder, file, since if may_exist else None) for file in files]
+        with api.understanding("disk.folder.getchildren"):
+            root = _root_of(api, user_id)
+            if root is None:
+                return None
+            folder = _folder(api, root)
+            return [_put_one(api, folder, file, since if may_exist else None) for file in files]
     except CrmError as error:
         # No right to the drive, no such drive, no room: the report itself is worth more than its files.
         if error.kind in ("config", "rejected", "not_found"):

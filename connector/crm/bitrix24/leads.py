@@ -99,7 +99,8 @@ class Leads:
         known = self._find(DEAL, lead_id)
         if known is None and lead.text_at("stageId") == stages.lost:
             raise self._refusal("LEAD_IS_LOST", f"лид {lead_id} уже отклонён")
-        deal_id = known or self._make_deal(lead, lead_id, responsible_id, stage_id)
+        with self._api.understanding("crm.item.get"):
+            deal_id = known or self._make_deal(lead, lead_id, responsible_id, stage_id)
         self._copy_rows(lead_id, deal_id)
         if lead.text_at("stageId") != stages.won:
             self._move(lead_id, stages.won)

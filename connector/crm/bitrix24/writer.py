@@ -38,7 +38,8 @@ class DealUpdate:
         if changes.add_tags or changes.remove_tags:
             raise self._refusal("NO_TAGS", "tags: у сделок Битрикс24 нет тегов")
         item = self.api.call("crm.item.get", _item(deal_id), lambda result: result["item"])
-        wanted = self._wanted(item, changes)
+        with self.api.understanding("crm.item.get"):
+            wanted = self._wanted(item, changes)
         different = {name: value for name, value in wanted.items() if not self._is_same(item, name, value)}
         if not different:
             return False
