@@ -282,7 +282,8 @@ class CrmInvoice:
 class IncomingLead:
     """An enquiry that nobody has taken yet: amoCRM's «Неразобранное», a lead of Bitrix24 that is new.
 
-    `kind` says where from: form, chat, mail, call. `deal_id` is set where a deal stands behind it already.
+    `kind` says where from: form, chat, mail, call, other. `deal_id` is set where a deal stands behind it
+    already.
     """
 
     id: str

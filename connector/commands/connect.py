@@ -17,6 +17,7 @@ from connector.crm.consent import BadSignature, ForeignAccount, GrantRefused
 from connector.errors import ConfigError, CrmError, Problem
 from connector.store import facts
 from connector.store.sealing import new_key
+from connector.web.tabs import tab_path
 from connector.web.webhooks import hook_path
 
 #: How long the portal may take to answer our question; it sends events within seconds.
@@ -80,11 +81,22 @@ def _subscribe(app: App, config: AccountConfig) -> None:
         raise click.ClickException(f"подписаться не удалось: {error}") from None
     if config.uses_oauth or not subscription.manual_steps:
         click.echo(f"✓ Вебхук {'создан' if subscription.created else 'уже был и работает'}")
+    _show_tab(app, config)
     if not subscription.manual_steps:
         return
     click.echo("Осталось сделать руками в CRM (адрес содержит секрет, не пересылайте его):")
     for number, step in enumerate(subscription.manual_steps, 1):
         click.echo(f"  {number}. {step}")
+
+
+def _show_tab(app: App, config: AccountConfig) -> None:
+    """A tab in the CRM's deals with our story of each; the work goes on without it."""
+    address = app.config.base_url.rstrip("/") + tab_path(config)
+    try:
+        if app.clients[config.name].show_page(address):
+            click.echo("✓ В карточке сделки есть вкладка «Коннектор»")
+    except CrmError as error:
+        click.echo(f"Вкладки «Коннектор» в карточке сделки не будет: {error}", err=True)
 
 
 def _be_let_in(app: App, config: AccountConfig, code: str | None, *, again: bool) -> None:

@@ -338,10 +338,10 @@ def test_a_stage_that_the_portal_did_not_take_is_told(client, web) -> None:
 
 def test_an_answer_of_another_shape_is_told_with_its_path(client, web) -> None:
     settings = {
-        "categories": {"categories": []},
+        "categories": {"categories": [{"id": 0, "name": "Продажи", "isDefault": "Y"}]},
         "statuses": [],
         "fields": {"fields": {}},
-        "now": "2025-11-24",
+        "now": "2025-11-24T19:00:00+03:00",
     }
     web.post(address("batch"), json={"result": {"result": settings, "result_error": []}})
     web.post(address("crm.item.get"), json={"result": {"item": {"id": 7, "title": "Кофе"}}})
