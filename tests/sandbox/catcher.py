@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -12,12 +13,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """One request as it came."""
+    """One request as it came. `headers` are found by name in any case and keep the case they came in."""
 
     method: str
     path: str
     query: dict[str, str]
-    headers: dict[str, str]
+    headers: Message
     body: bytes
 
 
@@ -38,10 +39,10 @@ class Catcher:
                 parts = urlsplit(self.path)
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))
                 with catcher._came:
-                    headers = {name.lower(): value for name, value in self.headers.items()}
-                    catcher.caught.append(Caught(self.command, parts.path, query, headers, body))
+                    catcher.caught.append(Caught(self.command, parts.path, query, self.headers, body))
                     catcher._came.notify_all()
                 self.send_response(catcher.status)
+                self.send_header("Location", "/elsewhere")  # followed by nobody: a redirect is a failure
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -67,5 +68,9 @@ class Catcher:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Answer nobody any more; a second time does nothing."""
         self._server.shutdown()
         self._server.server_close()

@@ -228,3 +228,34 @@ def test_retries_keep_their_request_id_by_switch(catcher: Catcher, keeps: bool) 
     office.amo.delivery.run_due()
     first, second = (caught.headers["x-amocrm-requestid"] for caught in catcher.caught)
     assert (first == second) is keeps
+
+
+#: Values as the documents word them (reference 5), of types that no change of the portal brings about.
+VALUES = {
+    "nps_rate_added": [{"nps": {"rate": 7}}],
+    "robot_replied": [{"helpbot": {"id": 145}}],
+    "intent_identified": [{"helpbot": {"id": 145}}],
+    "entity_direct_message": [{"message": {"id": "1508b51c-aab0-428e-9322-611d847ae747"}}],
+    "lead_linked": [{"link": {"entity": {"type": "lead", "id": 6232965}}}],
+    "targeting_in_note_added": [{"note": {"id": 1}}],
+    "key_action_completed": [],
+}
+
+
+@pytest.mark.parametrize(("kind", "after"), VALUES.items())
+def test_any_event_of_the_documents_can_happen(office: Office, kind: str, after: list[Any]) -> None:
+    contact = ids(office)[1]
+    act(office, "events", type=kind, entity="contact", id=contact, after=after)
+    (event,) = events(office, kind)
+    assert (event["entity_type"], event["entity_id"], event["created_by"]) == ("contact", contact, 0)
+    assert (event["value_after"], event["value_before"]) == (after, [])
+    assert event["_links"]["self"]["href"].endswith(event["id"])
+
+
+def test_unknown_events_are_refused(office: Office) -> None:
+    for wrong in (
+        {"type": "dance", "entity": "lead", "id": 1},
+        {"type": "nps_rate_added", "entity": "robot", "id": 1},
+        {"type": "nps_rate_added", "entity": "lead", "id": 1, "after": "x"},
+    ):
+        assert office.client.post(f"{API}/events", json=wrong).status_code == 400

@@ -14,36 +14,19 @@ import pytest
 
 from connector.sandbox.amocrm.delivery import next_wait
 from tests.sandbox.amocrm_office import ACCOUNT_ID, ADMIN, CONTRACT, LOST, MANAGER, NEW, SALES, WON, Office
+from tests.sandbox.catcher import Catcher
 
 
-class Receiver:
-    """A real HTTP server that keeps what it gets and answers `status`."""
+class Receiver(Catcher):
+    """What hooks brought, read as forms."""
 
-    def __init__(self) -> None:
-        self.status = 200
-        self.bodies: list[bytes] = []
-        self.headers: list[dict[str, str]] = []
-        receiver = self
+    @property
+    def bodies(self) -> list[bytes]:
+        return [caught.body for caught in self.caught]
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                receiver.headers.append(dict(self.headers))
-                self.send_response(receiver.status)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hooks/main"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        return [dict(caught.headers.items()) for caught in self.caught]
 
     def forms(self) -> list[dict[str, str]]:
         return [dict(parse_qsl(body.decode(), keep_blank_values=True)) for body in self.bodies]
@@ -55,9 +38,8 @@ class Receiver:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
+    with Receiver() as made:
+        yield made
 
 
 @pytest.fixture

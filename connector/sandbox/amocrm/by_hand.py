@@ -1,4 +1,4 @@
-"""What only the interface can do to entities: delete, restore from the trash, merge. For tests.
+"""What only the interface can do to entities: delete, restore from the trash, merge; and events. For tests.
 
 The API answers 405 to these (reference 2.3, 4.1); their traces are hooks and events (5, 6.2).
 """
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.sandbox.amocrm.admin import Action
+from connector.sandbox.amocrm.event_types import KEYS
 from connector.sandbox.amocrm.world import ENTITIES, SINGULAR, World
 from connector.sandbox.state import EntityType
 
@@ -46,7 +47,25 @@ def hand_actions(world: World) -> dict[str, Action]:
         world.record("entity_merged", word, into, by=int(body.get("by") or world.api_user_id))
         return {"id": into}
 
-    return {"entities/delete": delete, "entities/restore": restore, "entities/merge": merge}
+    def happen(body: dict[str, Any]) -> dict[str, Any]:
+        """Any event of the documents, with values as they word them: what the sandbox cannot bring about."""
+        kind, word, entity_id = body.get("type"), body.get("entity"), body.get("id")
+        if kind not in KEYS:
+            raise ValueError(f"type: одно из {', '.join(sorted(KEYS))}")
+        if word not in (*SINGULAR.values(), "customer") or not isinstance(entity_id, int):
+            raise ValueError("entity: lead, contact, company, customer или task; id: номер")
+        values = {side: body.get(side, []) for side in ("after", "before")}
+        if not all(isinstance(v, list) and all(isinstance(i, dict) for i in v) for v in values.values()):
+            raise ValueError("after и before: списки объектов")
+        world.record(kind, word, entity_id, by=int(body.get("by") or 0), **values)
+        return {"type": kind, "entity_id": entity_id}
+
+    return {
+        "entities/delete": delete,
+        "entities/restore": restore,
+        "entities/merge": merge,
+        "events": happen,
+    }
 
 
 def _target(body: Mapping[str, Any]) -> tuple[EntityType, int]:

@@ -30,6 +30,9 @@ NOTE_EVENTS = {
     "geolocation": "geo_note_added",
     "sms_in": "incoming_sms",
     "sms_out": "outgoing_sms",
+    "targeting_in": "targeting_in_note_added",
+    "targeting_out": "targeting_out_note_added",
+    "site_visit": "site_visit_note_added",
 }
 
 
