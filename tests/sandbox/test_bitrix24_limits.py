@@ -95,7 +95,7 @@ def test_method_over_its_time_is_blocked_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("billing", "batch_costs", "method_costs"), [("documents", 0, 14), ("measured", 20, 0)]
+    ("billing", "batch_costs", "method_costs"), [("documents", 0, 14), ("measured", 10, 0)]
 )
 def test_who_pays_for_a_batch_is_a_switch(billing: str, batch_costs: int, method_costs: int) -> None:
     b24 = B24()

@@ -2,10 +2,10 @@
 
 Shares nothing with `connector.crm`: the two meet over HTTP.
 
-Not simulated: answers in XML, REST 3.0, smart processes, quotes and invoices, payments, the document
-generator, telephony, robots, widgets, bots and open lines. One application and one inbound webhook a portal,
-one set of requisites a company, no catalogue of products. Rights are not checked beyond scopes and
-administrators.
+Not simulated: REST 3.0, classic methods of quotes, bots, connectors of open lines, the site's pages. One
+application and one inbound webhook a portal, one set of requisites a company and none at a contact, no
+catalogue of products. A generated document's PDF is a blank page with the title, and pictures are not made.
+Rights are not checked beyond scopes and administrators.
 """
 
 from connector.sandbox.bitrix24.server import Bitrix24

@@ -17,6 +17,11 @@ from connector.sandbox.state import Company, Contact, UnknownEntity
 
 MULTIFIELDS: Final = ("PHONE", "EMAIL", "WEB", "IM", "LINK")
 
+#: `ADDRESS_2`, `ADDRESS_CITY` … of leads, contacts and companies.
+ADDRESS_PARTS: Final = (
+    *("2", "CITY", "POSTAL_CODE", "REGION", "PROVINCE", "COUNTRY", "COUNTRY_CODE", "LOC_ADDR_ID"),
+)
+
 _TITLES = {"PHONE": "Телефон", "EMAIL": "E-mail", "WEB": "Сайт", "IM": "Мессенджер", "LINK": "Связь"}
 
 
@@ -88,6 +93,7 @@ def _common(entity: str) -> tuple[Field, ...]:
         ),
         Field("LEAD_ID", "crm_lead", "Лид", read_only=True),
         Field("ADDRESS", title="Адрес"),
+        *(Field(f"ADDRESS_{part}") for part in ADDRESS_PARTS),
         Field("ORIGINATOR_ID", title="Внешний источник"),
         Field("ORIGIN_ID", title="Идентификатор элемента во внешнем источнике"),
         Field("ORIGIN_VERSION", title="Версия оригинала"),
@@ -130,6 +136,8 @@ COMPANY_FIELDS = (
     Field("COMPANY_TYPE", "crm_status", "Тип компании", camel="typeId", status_type="COMPANY_TYPE"),
     Field("LOGO", "file", "Логотип"),
     Field("ADDRESS_LEGAL", title="Юридический адрес"),
+    Field("REG_ADDRESS", title="Юридический адрес"),
+    *(Field(f"REG_ADDRESS_{part}") for part in ADDRESS_PARTS),
     Field("BANKING_DETAILS", title="Банковские реквизиты"),
     Field("INDUSTRY", "crm_status", "Сфера деятельности", status_type="INDUSTRY"),
     Field("EMPLOYEES", "crm_status", "Кол-во сотрудников", status_type="EMPLOYEES"),

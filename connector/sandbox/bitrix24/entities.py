@@ -31,7 +31,10 @@ from connector.sandbox.bitrix24.wire import (
 Read = Callable[[Site, Any], Any]
 
 _INTEGERS = frozenset(
-    {"integer", "user", "crm_company", "crm_contact", "crm_lead", "crm_quote", "crm_category", "enumeration"}
+    {
+        *("integer", "user", "employee", "enumeration", "crm_category"),
+        *("crm_company", "crm_contact", "crm_lead", "crm_deal", "crm_quote", "crm_entity"),
+    }
 )
 _COLUMN_TYPES = {"double": "double", "datetime": "datetime", "date": "date"}
 _UF_PREFIX = "UF_CRM_"

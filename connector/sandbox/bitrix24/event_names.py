@@ -119,3 +119,28 @@ EVENTS: Final = (
 APP_ONLY_EVENTS: Final = frozenset(
     {"ONCRMDEALMOVETOCATEGORY", "ONOFFLINEEVENT", *(name for name in EVENTS if name.startswith("ONAPP"))}
 )
+
+#: The only events whose `auth` has a refresh token, beside those of bots (reference section 5.2).
+WITH_REFRESH_TOKEN: Final = frozenset({"ONAPPINSTALL", "ONAPPUPDATE", "ONOFFLINEEVENT"})
+
+#: Names of other scopes, known beside the list above (reference section 5.3).
+_OF_SCOPES: Final = frozenset(
+    {
+        "ONVOXIMPLANTCALLINIT",
+        "ONVOXIMPLANTCALLSTART",
+        "ONVOXIMPLANTCALLEND",
+        "ONEXTERNALCALLSTART",
+        "ONEXTERNALCALLBACKSTART",
+        "ONOPENLINEMESSAGEADD",
+        "ONPAYMENTENTITYSAVED",
+        "ONLIVEFEEDPOSTADD",
+    }
+)
+
+
+def is_known(name: str) -> bool:
+    """Whether a handler may be bound; events of dynamic items may name one type: «…UPDATE_147»."""
+    head, _, suffix = name.rpartition("_")
+    if head.startswith("ONCRMDYNAMICITEM") and suffix.isdigit():
+        return head in EVENTS
+    return name in EVENTS or name in _OF_SCOPES

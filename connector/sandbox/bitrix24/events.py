@@ -11,33 +11,37 @@ import itertools
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 import requests
 
-from connector.sandbox.bitrix24.event_names import APP_ONLY_EVENTS, EVENTS
+from connector.sandbox.bitrix24.event_bodies import Pairs, events_of, flatten
+from connector.sandbox.bitrix24.event_names import APP_ONLY_EVENTS, EVENTS, WITH_REFRESH_TOKEN
 from connector.sandbox.bitrix24.site import Site
-from connector.sandbox.state import Change, Requisites
+from connector.sandbox.state import Change
 
 log = logging.getLogger(__name__)
-
-Pairs = list[tuple[str, str]]
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A handler of one event. `user_id` 0: the acting user's token goes along."""
+    """A handler of one event. `user_id` 0: the acting user's token goes along; id 0: nobody bound it.
+
+    min_gap_s: seconds between two bells of ONOFFLINEEVENT (`options.minTimeout`).
+    """
 
     id: int
     kind: Literal["webhook", "app"]
     event: str
     url: str
     user_id: int = 0
+    min_gap_s: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One body on its way to one handler; the time of sending is added when it leaves."""
+    """One body on its way to one handler; the time of sending is added when it leaves.
+
+    form: what is no event (a robot's call, a provider's message), written when it was queued.
+    """
 
     url: str
     notice: Notice
     binding: Binding
+    form: Pairs | None = None
 
 
 class EventQueue:
@@ -78,6 +86,8 @@ class EventQueue:
         self._heap: list[tuple[datetime, int, Delivery]] = []
         self._order = itertools.count()
         self._ids = itertools.count(101)
+        self._bells: dict[int, datetime] = {}
+        self._silent = threading.local()
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._session = requests.Session()
@@ -98,7 +108,7 @@ class EventQueue:
                 self._bindings[next(self._ids)] = Binding(handler_id, "webhook", name, url)
         return handler_id
 
-    def bind(self, event: str, url: str, user_id: int) -> bool:
+    def bind(self, event: str, url: str, user_id: int, *, min_gap_s: int = 1) -> bool:
         """Bind an application's handler; False when that very binding is there."""
         with self._condition:
             if any(
@@ -107,7 +117,7 @@ class EventQueue:
             ):
                 return False
             number = next(self._ids)
-            self._bindings[number] = Binding(number, "app", event, url, user_id)
+            self._bindings[number] = Binding(number, "app", event, url, user_id, min_gap_s)
             return True
 
     def bind_offline(self, event: str, connector: str) -> bool:
@@ -119,12 +129,15 @@ class EventQueue:
             return True
 
     def unbind(self, event: str, url: str, user_id: int | None) -> int:
-        """Remove the application's handlers that match; how many there were."""
+        """Remove the application's handlers that match, at any address when `url` is empty; their number."""
         with self._condition:
             gone = [
                 number
                 for number, b in self._bindings.items()
-                if b.kind == "app" and (b.event, b.url) == (event, url) and user_id in (None, b.user_id)
+                if b.kind == "app"
+                and b.event == event
+                and url in ("", b.url)
+                and user_id in (None, b.user_id)
             ]
             for number in gone:
                 del self._bindings[number]
@@ -136,6 +149,12 @@ class EventQueue:
             found = binding in self._offline
             self._offline.discard(binding)
             return int(found)
+
+    def forget_application(self) -> None:
+        """The application is gone, and all that it bound."""
+        with self._condition:
+            self._bindings = {number: b for number, b in self._bindings.items() if b.kind == "webhook"}
+            self._offline.clear()
 
     def online(self) -> list[Binding]:
         with self._condition:
@@ -152,8 +171,23 @@ class EventQueue:
         for event, data in events_of(self._site, change):
             self.tell(Notice(event, data, change.by, change.system))
 
+    @contextmanager
+    def silent(self, wanted: bool) -> Iterator[None]:
+        """What changes inside tells nobody, if `wanted`."""
+        before, self._silent.on = self._is_silent, wanted
+        try:
+            yield
+        finally:
+            self._silent.on = before
+
+    @property
+    def _is_silent(self) -> bool:
+        return bool(getattr(self._silent, "on", False))
+
     def tell(self, notice: Notice) -> None:
         """Queue an event for all who are bound to it."""
+        if self._is_silent:
+            return
         for offline in self.offline():
             if offline.event == notice.event and (
                 not offline.connector or offline.connector != self._site.acting_connector
@@ -162,18 +196,41 @@ class EventQueue:
                 self._queue(Notice("ONOFFLINEEVENT", {}, notice.by, notice.system))
         self._queue(notice)
 
+    def post(self, url: str, title: str, form: Pairs) -> None:
+        """Queue a form that is no event: a robot's call, a message for a provider."""
+        notice = Notice(title, {}, 0, system=True)
+        self._enter(Delivery(url, notice, Binding(0, "app", title, url), form))
+
+    def tell_at(self, url: str, notice: Notice) -> None:
+        """Queue an event for an address that nobody bound: that of the application's installer."""
+        self._enter(Delivery(url, notice, Binding(0, "app", notice.event, url)))
+
     def _queue(self, notice: Notice) -> None:
-        faults = self._site.faults
         for binding in self.online():
-            if binding.event != notice.event:
+            if binding.event != notice.event or not self._is_awake(binding, notice):
                 continue
-            delivery = Delivery(binding.url, notice, binding)
-            for wait_s in faults.deliveries("bitrix24", self._site.member_id, notice.event):
-                wait = timedelta(seconds=self._site.switches.event_delay_s + wait_s)
-                due = self._site.portal.clock.now() + wait
-                with self._condition:
-                    heapq.heappush(self._heap, (due, next(self._order), delivery))
-                    self._condition.notify_all()
+            self._enter(Delivery(binding.url, notice, binding))
+
+    def _is_awake(self, binding: Binding, notice: Notice) -> bool:
+        """An application not installed hears nothing; bells of the offline queue keep their distance."""
+        if binding.kind == "app" and not self._site.application.is_installed:
+            return False
+        if notice.event != "ONOFFLINEEVENT":
+            return True
+        now, last = self._site.clock.now(), self._bells.get(binding.id)
+        if last is not None and now - last < timedelta(seconds=binding.min_gap_s):
+            return False
+        self._bells[binding.id] = now
+        return True
+
+    def _enter(self, delivery: Delivery) -> None:
+        site = self._site
+        for wait_s in site.faults.deliveries("bitrix24", site.member_id, delivery.notice.event):
+            wait = timedelta(seconds=site.switches.event_delay_s + wait_s)
+            due = site.portal.clock.now() + wait
+            with self._condition:
+                heapq.heappush(self._heap, (due, next(self._order), delivery))
+                self._condition.notify_all()
 
     # Sending
 
@@ -238,88 +295,17 @@ class EventQueue:
 
     def body(self, delivery: Delivery) -> Pairs:
         """The form as it leaves now: event, handler, data, ts, auth."""
+        if delivery.form is not None:
+            return delivery.form
         notice, binding, site = delivery.notice, delivery.binding, self._site
-        pairs: Pairs = [("event", notice.event), ("event_handler_id", str(binding.id))]
+        pairs: Pairs = [("event", notice.event)]
+        if binding.id:
+            pairs.append(("event_handler_id", str(binding.id)))
         pairs += flatten("data", notice.data)
         pairs.append(("ts", str(int(site.clock.now().timestamp()))))
-        common = {
-            "domain": site.host,
-            "client_endpoint": site.rest_url,
-            "server_endpoint": site.rest_url,
-            "member_id": site.member_id,
-            "application_token": site.application_token,
-        }
         if binding.kind == "webhook" or notice.system:
-            return pairs + flatten("auth", common)
-        user_id = binding.user_id or notice.by
-        token, expires_at = site.oauth.event_token(user_id)
-        auth = {
-            "access_token": token,
-            "expires": str(int(expires_at.timestamp())),
-            "expires_in": "3600",
-            "scope": ",".join(site.oauth.scopes),
-            "status": "L",
-            "user_id": str(user_id),
-        }
-        if notice.event == "ONOFFLINEEVENT":
-            auth["refresh_token"] = site.oauth.new_refresh_token(user_id)
-        return pairs + flatten("auth", {**auth, **common})
-
-
-def flatten(name: str, value: Any) -> Pairs:
-    """PHP's form keys: `data[FIELDS][ID]`."""
-    if isinstance(value, Mapping):
-        return [pair for key, item in value.items() for pair in flatten(f"{name}[{key}]", item)]
-    return [(name, str(value))]
-
-
-def events_of(site: Site, change: Change) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Names and data of the events that a change raises."""
-    fields: dict[str, Any] = {"ID": change.entity_id}
-    verb = {"add": "ADD", "update": "UPDATE", "delete": "DELETE"}[change.action]
-    if change.entity == "task":
-        yield _task_event(verb, change)
-    elif change.entity == "note":
-        if (change.after or change.before).kind in {"common", "attachment"}:
-            yield f"ONCRMTIMELINECOMMENT{verb}", {"ID": change.entity_id}
-    elif change.entity == "deal" and "pipeline_id" in change.fields:
-        # A change of pipeline comes as this event and not as an update.
-        fields |= {"CATEGORY_ID": change.after.pipeline_id, "STAGE_ID": change.after.stage}
-        yield "ONCRMDEALMOVETOCATEGORY", {"FIELDS": fields}
-    elif change.entity == "company" and change.fields == ("requisites",):
-        yield from _requisite_events(site, change)
-    elif not (change.fields == ("rows",) and not site.switches.rows_raise_deal_update):
-        yield f"ONCRM{change.entity.upper()}{verb}", {"FIELDS": fields}
-
-
-def _task_event(verb: str, change: Change) -> tuple[str, Mapping[str, Any]]:
-    fields = {"ID": change.entity_id}
-    # «undefined» is what the portal really writes here.
-    if verb == "ADD":
-        access = {"IS_ACCESSIBLE_BEFORE": "N", "IS_ACCESSIBLE_AFTER": "undefined"}
-        return "ONTASKADD", {"FIELDS_BEFORE": "undefined", "FIELDS_AFTER": fields, **access}
-    access = {"IS_ACCESSIBLE_BEFORE": "undefined", "IS_ACCESSIBLE_AFTER": "undefined"}
-    if verb == "UPDATE":
-        return "ONTASKUPDATE", {"FIELDS_BEFORE": fields, "FIELDS_AFTER": fields, **access}
-    return "ONTASKDELETE", {"FIELDS_BEFORE": fields, **access}
-
-
-def _requisite_events(site: Site, change: Change) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Bank details are an object of their own here, so a change of them alone is not the requisite's."""
-    before, after = change.before.requisites, change.after.requisites
-    kept = after or before
-    verb = "UPDATE" if before and after else "ADD" if after else "DELETE"
-    bank_before, bank_after = (_bank_of(held) for held in (before, after))
-    if before is None or after is None or replace(before, **bank_after) != after:
-        yield f"ONCRMREQUISITE{verb}", {"FIELDS": {"ID": kept.id}}
-    if bank_before != bank_after:
-        bank_verb = "UPDATE" if any(bank_before.values()) else "ADD"
-        bank_verb = bank_verb if any(bank_after.values()) else "DELETE"
-        yield f"ONCRMBANKDETAIL{bank_verb}", {"FIELDS": {"ID": kept.id}}
-    if site.switches.requisites_raise_company_update:
-        yield "ONCRMCOMPANYUPDATE", {"FIELDS": {"ID": change.entity_id}}
-
-
-def _bank_of(held: Requisites | None) -> dict[str, Any]:
-    names = ("bank_name", "bik", "account", "corr_account")
-    return {name: getattr(held, name) if held else "" for name in names}
+            return pairs + flatten("auth", site.address_block())
+        with_refresh = notice.event in WITH_REFRESH_TOKEN or site.switches.events_carry_refresh_token
+        return pairs + flatten(
+            "auth", site.oauth.auth_block(binding.user_id or notice.by, with_refresh=with_refresh)
+        )

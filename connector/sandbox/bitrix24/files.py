@@ -60,6 +60,11 @@ def upload_url(site: Site, caller: Caller, folder_id: int) -> str:
     return f"{_caller_url(site, caller)}upload.json?token=disk%7C{folder_id}"
 
 
+def record_upload_url(site: Site, caller: Caller, call_id: str) -> str:
+    """Where the record of a call goes when it was not sent along."""
+    return f"{_caller_url(site, caller)}upload.json?token=telephony%7C{quote(call_id)}"
+
+
 def _caller_url(site: Site, caller: Caller) -> str:
     if caller.kind == "webhook":
         return f"{site.rest_url}{caller.user_id}/{caller.id}/"
@@ -116,11 +121,19 @@ def serve(site: Site, caller: Caller, action: str, request: Request) -> Response
         return _content(file)
     kind, _, folder = token.partition("|")
     upload = request.files.get("file")
+    record_of = site.phone_calls.get(folder) if kind == "telephony" else None
+    if upload is not None and record_of is not None:
+        record = store(site, upload.filename or "record.mp3", upload.read())
+        record_of.record_file_id = record.id
+        return _uploaded({"FILE_ID": record.id})
     if kind != "disk" or not folder.isdigit() or upload is None:
         raise RestError(400, "ERROR_ARGUMENT", "File is not uploaded")
     stored = put_on_disk(site, int(folder), upload.filename or "file", upload.read(), unique=True)
-    body = {"result": disk_object(site, stored, caller)}
-    return Response(dump(body), 200, content_type="application/json; charset=utf-8")
+    return _uploaded(disk_object(site, stored, caller))
+
+
+def _uploaded(result: dict[str, Any]) -> Response:
+    return Response(dump({"result": result}), 200, content_type="application/json; charset=utf-8")
 
 
 def download(site: Site, file_id: int, token: str) -> Response:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from connector.sandbox.bitrix24.clients import MULTIFIELDS
+from connector.sandbox.bitrix24 import user_fields
+from connector.sandbox.bitrix24.clients import ADDRESS_PARTS, MULTIFIELDS
 from connector.sandbox.bitrix24.entities import Entity, Field, apply_multifield, read_multifield
 from connector.sandbox.bitrix24.events import Notice
 from connector.sandbox.bitrix24.site import Lead, Site
@@ -42,6 +43,10 @@ def _has(name: str, type_: str) -> Field:
 
 def _flag(name: str, default: str) -> Field:
     return Field(name, "char", read=lambda site, lead: lead.fields.get(name, default))
+
+
+def _closed_at(site: Site, lead: Lead) -> Any:
+    return None if _semantics(site, lead) == "P" else lead.fields.get("MOVED_TIME")
 
 
 FIELDS = (
@@ -86,6 +91,13 @@ FIELDS = (
     Field("MODIFY_BY_ID", "user", camel="updatedBy", attr="created_by", read_only=True),
     Field("DATE_CREATE", "datetime", camel="createdTime", attr="created_at", read_only=True),
     Field("DATE_MODIFY", "datetime", camel="updatedTime", attr="updated_at", read_only=True),
+    Field("MOVED_BY_ID", "user", camel="movedBy", read_only=True),
+    Field("MOVED_TIME", "datetime", read_only=True),
+    Field("DATE_CLOSED", "datetime", read=_closed_at, read_only=True),
+    _flag("IS_RETURN_CUSTOMER", "N"),
+    *(Field(f"ADDRESS_{part}") for part in ADDRESS_PARTS),
+    Field("LAST_ACTIVITY_TIME", "datetime", attr="updated_at", read_only=True),
+    Field("LAST_ACTIVITY_BY", "user", attr="created_by", read_only=True),
     Field("COMPANY_ID", "crm_company", zero=True),
     Field("CONTACT_ID", "crm_contact", zero=True),
     Field("CONTACT_IDS", "crm_contact", multiple=True),
@@ -103,7 +115,7 @@ def _save(site: Site, lead: Lead | None, values: dict[str, Any], by: int) -> Lea
         if lead is None:
             lead = Lead(site.portal.new_id("lead"), now, now, by)
             site.leads[lead.id] = lead
-        before = dict(lead.fields)
+        before, old_status = dict(lead.fields), lead.fields.get("STATUS_ID", "NEW")
         for name, value in values.items():
             if name in MULTIFIELDS:
                 texts, kinds = apply_multifield(read_multifield("lead", name)(site, lead), value, name)
@@ -115,9 +127,20 @@ def _save(site: Site, lead: Lead | None, values: dict[str, Any], by: int) -> Lea
         if not is_new and lead.fields == before:
             return lead
         lead.updated_at = now
+        status = lead.fields.get("STATUS_ID", "NEW")
+        if is_new or status != old_status:
+            lead.fields["MOVED_TIME"], lead.fields["MOVED_BY_ID"] = now, by
+            _note_move(site, lead, status, is_new=is_new)
     verb = "ADD" if is_new else "UPDATE"
     site.events.tell(Notice(f"ONCRMLEAD{verb}", {"FIELDS": {"ID": lead.id}}, by, system=False))
     return lead
+
+
+def _note_move(site: Site, lead: Lead, status: str, *, is_new: bool) -> None:
+    """A line of stage history: 1 created, 2 moved, 3 moved to a final stage."""
+    semantics = _semantics(site, lead)
+    kind = 1 if is_new else 2 if semantics == "P" else 3
+    site.smart.note(LEAD.type_id, lead.id, lead.updated_at, kind, 0, status, semantics)
 
 
 def _delete(site: Site, lead_id: int, by: int) -> None:
@@ -134,7 +157,7 @@ LEAD = Entity(
     1,
     "lead",
     "L",
-    lambda site: {f.name: f for f in FIELDS},
+    lambda site: {f.name: f for f in (*FIELDS, *user_fields.of(site, "lead"))},
     _all,
     lambda site, lead_id: site.leads.get(lead_id),
     _save,

@@ -13,6 +13,8 @@ from typing import Final
 #: All plans but Enterprise: two requests leak out a second, fifty fit in.
 LEAK_PER_S: Final = 2.0
 THRESHOLD: Final = 50.0
+ENTERPRISE_LEAK_PER_S: Final = 5.0
+ENTERPRISE_THRESHOLD: Final = 250.0
 
 #: Seconds of execution that one method may use up in ten minutes.
 OPERATING_LIMIT_S: Final = 480.0
@@ -25,18 +27,19 @@ OperatingKey = tuple[str, str, str]
 class LeakyBucket:
     """Requests of one source address; thread-safe."""
 
-    def __init__(self, *, leak_per_s: float = LEAK_PER_S, threshold: float = THRESHOLD) -> None:
-        self._leak = leak_per_s
-        self._threshold = threshold
+    def __init__(self) -> None:
         self._levels: dict[str, tuple[float, datetime]] = {}
         self._lock = threading.Lock()
 
-    def admit(self, source: str, now: datetime, *, refused_count: bool = True) -> bool:
+    def admit(
+        self, source: str, now: datetime, *, refused_count: bool = True, enterprise: bool = False
+    ) -> bool:
         """Whether the request fits. `refused_count`: a refused one fills the bucket too (unverified)."""
+        leak = ENTERPRISE_LEAK_PER_S if enterprise else LEAK_PER_S
         with self._lock:
             level, last = self._levels.get(source, (0.0, now))
-            level = max(0.0, level - self._leak * max(0.0, (now - last).total_seconds())) + 1
-            fits = level <= self._threshold
+            level = max(0.0, level - leak * max(0.0, (now - last).total_seconds())) + 1
+            fits = level <= (ENTERPRISE_THRESHOLD if enterprise else THRESHOLD)
             self._levels[source] = (level if fits or refused_count else level - 1, now)
             return fits
 

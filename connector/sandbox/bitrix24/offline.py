@@ -42,13 +42,23 @@ class OfflineQueue:
         """Enter a change; a free record of the same event and object only gets the newer time."""
         with self._lock:
             for record in self._records.values():
-                same = (record.event, record.data, record.connector) == (event, data, connector)
-                if same and not record.process_id:
-                    record.at, record.user_id = self._site.now(), user_id
+                same = (record.data, record.connector) == (data, connector)
+                if (
+                    same
+                    and not record.process_id
+                    and (record.event == event or self._by_object(record, event))
+                ):
+                    record.at, record.user_id, record.event = self._site.now(), user_id, event
                     return
             record_id = self._site.portal.new_id("offline_event")
             record = OfflineRecord(record_id, event, data, user_id, connector, self._site.now())
             self._records[record_id] = record
+
+    def _by_object(self, record: OfflineRecord, event: str) -> bool:
+        """Whether both are of one object, where the queue keeps one record an object."""
+        if self._site.switches.offline_key != "object":
+            return False
+        return _kind(record.event) == _kind(event)
 
     def records(self, connector: str) -> list[OfflineRecord]:
         """All records of one source, in the order of their ids."""
@@ -81,3 +91,10 @@ class OfflineQueue:
             for record in self._records.values():
                 if record.process_id == process_id and str(record.id) in ids:
                     record.is_failed, record.process_id = True, ""
+
+
+def _kind(event: str) -> str:
+    """The object's part of an event's name: «ONCRMDEAL»."""
+    for verb in ("ADD", "UPDATE", "DELETE"):
+        event = event.removesuffix(verb)
+    return event

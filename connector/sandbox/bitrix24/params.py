@@ -13,6 +13,9 @@ from urllib.parse import parse_qsl
 
 from flask import Request
 
+#: PHP drops variables nested deeper (`max_input_nesting_level`), its JSON reader gives up on them.
+_MAX_DEPTH = 64
+
 _KEY = re.compile(r"\[([^\]]*)\]")
 
 
@@ -47,6 +50,8 @@ def nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         head, bracket, _ = key.partition("[")
         path = [head, *_KEY.findall(key[len(head) :])] if bracket else [key]
+        if len(path) > _MAX_DEPTH:
+            continue
         place = root
         for step in path[:-1]:
             name = _next_index(place) if step == "" else step
@@ -64,11 +69,12 @@ def from_query(text: str) -> dict[str, Any]:
 
 def from_request(request: Request) -> dict[str, Any]:
     """All parameters; the body wins over the query string. Uploaded files stay in the request."""
+    request.max_form_memory_size = None  # files come as base64 in forms
     data = from_query(request.query_string.decode("utf-8", "replace"))
     if request.mimetype == "application/json" or request.mimetype.endswith("+json"):
         try:
             body = json.loads(request.get_data() or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             body = {}
         data.update(body if isinstance(body, dict) else {})
     else:

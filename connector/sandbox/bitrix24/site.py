@@ -11,17 +11,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from connector.clock import Clock, SystemClock
+from connector.sandbox.bitrix24.application import Application
 from connector.sandbox.bitrix24.limits import LeakyBucket, OperatingBook
+from connector.sandbox.bitrix24.smart import SmartStore
 from connector.sandbox.bitrix24.switches import Switches
 from connector.sandbox.faults import Faults
-from connector.sandbox.state import HistoryRow, Portal, Stage, UnknownEntity
+from connector.sandbox.state import HistoryRow, Portal, ProductRow, Stage, UnknownEntity
 from connector.sandbox.table import Table, Tracked
 
 if TYPE_CHECKING:
+    from connector.sandbox.bitrix24.automation import Automation
     from connector.sandbox.bitrix24.events import EventQueue
+    from connector.sandbox.bitrix24.methods.documents import Document, Template
+    from connector.sandbox.bitrix24.methods.open_lines import OpenChat
+    from connector.sandbox.bitrix24.methods.payments import Payment
+    from connector.sandbox.bitrix24.methods.telephony import PhoneCall
     from connector.sandbox.bitrix24.oauth import OAuth
     from connector.sandbox.bitrix24.offline import OfflineQueue
 
@@ -37,6 +45,7 @@ class Lead:
     updated_at: datetime
     created_by: int
     fields: dict[str, Any] = field(default_factory=dict)
+    rows: list[ProductRow] = field(default_factory=list)
 
 
 class MovesIndex:
@@ -63,7 +72,7 @@ class Site:
     portal: Portal
     base_url: str
     member_id: str
-    application_token: str
+    application: Application
     faults: Faults
     clock: Clock = field(default_factory=SystemClock)
     switches: Switches = field(default_factory=Switches)
@@ -81,24 +90,57 @@ class Site:
     posts: dict[int, dict[str, str]] = field(default_factory=dict)
     disk_names: dict[int, tuple[int, str]] = field(default_factory=dict)
     folders: dict[int, tuple[int, str]] = field(default_factory=dict)
+    phone_calls: dict[str, PhoneCall] = field(default_factory=dict)
+    phone_lines: dict[str, str] = field(default_factory=dict)
+    payments: dict[int, Payment] = field(default_factory=dict)
+    open_chats: dict[int, OpenChat] = field(default_factory=dict)
+    templates: dict[int, Template] = field(default_factory=dict)
+    documents: dict[int, Document] = field(default_factory=dict)
+    bound_notes: set[int] = field(default_factory=set)
+    pinned: set[int] = field(default_factory=set)
+    timeline_notes: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+    own_statuses: dict[int, tuple[str, str, str, int]] = field(default_factory=dict)
+    volatile_types: dict[int, dict[str, Any]] = field(default_factory=dict)
     own_user_fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     user_field_keys: dict[str, tuple[tuple[int, int], list[str]]] = field(default_factory=dict)
     user_field_labels: dict[str, str] = field(default_factory=dict)
     zone: tzinfo = UTC
     moves: MovesIndex = field(init=False)
+    smart: SmartStore = field(init=False)
     oauth: OAuth = field(init=False)
     events: EventQueue = field(init=False)
     offline: OfflineQueue = field(init=False)
+    automation: Automation = field(init=False)
     _numbers: Tracked[object, int] = field(default_factory=Tracked)
     _acting: threading.local = field(default_factory=threading.local)
 
     def __post_init__(self) -> None:
         self.zone = ZoneInfo(self.portal.timezone)
         self.moves = MovesIndex(self.portal)
+        self.smart = SmartStore(self.portal)
 
     @property
     def rest_url(self) -> str:
         return f"{self.base_url}/rest/"
+
+    @property
+    def oauth_url(self) -> str:
+        """Base of the OAuth server's methods, `server_endpoint`."""
+        return f"{self.switches.oauth_server.rstrip('/') or self.base_url}/rest/"
+
+    @property
+    def oauth_host(self) -> str:
+        return urlsplit(self.oauth_url).netloc
+
+    def address_block(self) -> dict[str, str]:
+        """The part of `auth[…]` that every delivery carries."""
+        return {
+            "domain": self.host,
+            "client_endpoint": self.rest_url,
+            "server_endpoint": self.oauth_url,
+            "member_id": self.member_id,
+            "application_token": self.application.token,
+        }
 
     @property
     def host(self) -> str:

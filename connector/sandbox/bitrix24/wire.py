@@ -6,10 +6,14 @@ Knows nothing of methods, callers or the portal. Source: reference sections 2.1,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Final
+from xml.sax.saxutils import escape
+
+_XML_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class EmptyObject:
@@ -74,6 +78,29 @@ def php(value: Any) -> Any:
 def dump(value: Any) -> str:
     """JSON text of an answer."""
     return json.dumps(php(value), separators=(",", ":"))
+
+
+def dump_xml(value: Any) -> str:
+    """The same answer for a name that ends in `.xml`: members of lists are `<item>`s.
+
+    The tags are recalled, not documented. Keys that make no name for a tag are items too.
+    """
+    return f'<?xml version="1.0" encoding="UTF-8"?><response>{_xml_of(php(value))}</response>'
+
+
+def _xml_of(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "".join(_tag(str(key), item) for key, item in value.items())
+    if isinstance(value, list):
+        return "".join(_tag("item", item) for item in value)
+    if isinstance(value, bool):
+        return "1" if value else ""
+    return "" if value is None else escape(str(value))
+
+
+def _tag(name: str, value: Any) -> str:
+    tag = name if _XML_NAME.fullmatch(name) else "item"
+    return f"<{tag}>{_xml_of(value)}</{tag}>"
 
 
 def number(value: Decimal) -> int | float:

@@ -1,18 +1,19 @@
-"""Activities: calls, meetings, e-mails and to-dos. Source: reference section 4.11.
+"""Activities: calls, meetings, e-mails. Source: reference section 4.11.
 
 A to-do is a task of the shared portal, anything else a note there; the activity itself is kept here.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from connector.sandbox.bitrix24 import files
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
 from connector.sandbox.bitrix24.events import Notice
 from connector.sandbox.bitrix24.filters import Column, Columns
+from connector.sandbox.bitrix24.kinds import find_object
 from connector.sandbox.bitrix24.methods.activity_bindings import bindings_of, wanted_bindings
-from connector.sandbox.bitrix24.methods.items import ENTITIES
 from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import (
     RestError,
@@ -40,16 +41,15 @@ _INTEGERS: Final = frozenset(
     {"ID", "OWNER_ID", "OWNER_TYPE_ID", "TYPE_ID", "RESPONSIBLE_ID", "DIRECTION", "STATUS"}
 )
 _TIMES: Final = frozenset({"CREATED", "LAST_UPDATED", "START_TIME", "END_TIME", "DEADLINE"})
-_ENTITY_TYPES: Final[dict[int, EntityType]] = {2: "deal", 3: "contact", 4: "company"}
+ENTITY_TYPES: Final[dict[int, EntityType]] = {2: "deal", 3: "contact", 4: "company"}
 
 
-def _check_owner(call: Call, type_id: int, owner_id: int) -> None:
-    entity = ENTITIES.get(type_id)
-    if entity is None or entity.find(call.site, owner_id) is None:
+def check_owner(call: Call, type_id: int, owner_id: int) -> None:
+    if find_object(call.site, type_id, owner_id) is None:
         raise RestError(400, "OWNER_NOT_FOUND", "Owner was not found")
 
 
-def _store(call: Call, values: dict[str, Any], mirror: Task | Note) -> int:
+def store_activity(call: Call, values: dict[str, Any], mirror: Task | Note) -> int:
     """Keep the activity and its mirror in the shared portal; tell the handlers."""
     site, now = call.site, call.site.now()
     type_id = values["TYPE_ID"]
@@ -93,16 +93,55 @@ def activity_add(call: Call) -> int:
     for name in ("OWNER_TYPE_ID", "OWNER_ID", "TYPE_ID"):
         if not values.get(name):
             raise classic_error(f"The field {name} is required.")
-    _check_owner(call, values["OWNER_TYPE_ID"], values["OWNER_ID"])
+    check_owner(call, values["OWNER_TYPE_ID"], values["OWNER_ID"])
     if values["TYPE_ID"] != PROVIDER and not values.get("COMMUNICATIONS"):
         raise classic_error("The field COMMUNICATIONS is not defined or invalid.")
     values["DEADLINE"] = values.get("END_TIME" if values["TYPE_ID"] == TASK_TYPE else "START_TIME")
     values["FILES"] = _attached(call, wanted)
     is_sent = (values["TYPE_ID"], values.get("DIRECTION"), values.get("COMPLETED")) == (EMAIL, OUTGOING, "Y")
-    number = _store(call, values, _note(call, values, is_sent=is_sent))
+    number = store_activity(call, values, note_of(call, values, is_sent=is_sent))
     if is_sent and call.site.switches.fail_emails:
         raise classic_error("Email send error. The message was not sent.")
     return number
+
+
+def record_call(
+    call: Call,
+    owner: tuple[int, int],
+    subject: str,
+    *,
+    is_outgoing: bool,
+    is_missed: bool,
+    user_id: int,
+    started_at: datetime,
+    ended_at: datetime,
+    call_id: str,
+    phone: str,
+) -> int:
+    """The activity that telephony leaves behind a finished call; its id."""
+    type_id, owner_id = owner
+    check_owner(call, type_id, owner_id)
+    values: dict[str, Any] = {
+        "OWNER_TYPE_ID": type_id,
+        "OWNER_ID": owner_id,
+        "TYPE_ID": CALL_TYPE,
+        "PROVIDER_ID": "VOXIMPLANT_CALL",
+        "PROVIDER_TYPE_ID": "CALL",
+        "SUBJECT": subject,
+        "DIRECTION": OUTGOING if is_outgoing else 1,
+        "COMPLETED": "N" if is_missed and not is_outgoing else "Y",
+        "RESPONSIBLE_ID": user_id,
+        "START_TIME": started_at,
+        "END_TIME": ended_at,
+        "DEADLINE": started_at,
+        "ORIGIN_ID": f"VI_{call_id}",
+        "COMMUNICATIONS": [
+            {"VALUE": phone, "ENTITY_ID": owner_id, "ENTITY_TYPE_ID": type_id, "TYPE": "PHONE"}
+        ],
+        "SETTINGS": {"MISSED_CALL": is_missed},
+        "FILES": [],
+    }
+    return store_activity(call, values, note_of(call, values, is_sent=False))
 
 
 def _attached(call: Call, wanted: dict[str, Any]) -> list[int]:
@@ -110,11 +149,11 @@ def _attached(call: Call, wanted: dict[str, Any]) -> list[int]:
     return [file.id for pair in pairs for file in files.store_pairs(call.site, [pair])]
 
 
-def _note(call: Call, values: dict[str, Any], *, is_sent: bool) -> Note:
+def note_of(call: Call, values: dict[str, Any], *, is_sent: bool) -> Note:
     now = call.site.now()
     kind = _NOTE_KINDS.get(values["TYPE_ID"], "activity")
     text = f"{values.get('SUBJECT') or ''}\n{values.get('DESCRIPTION') or ''}".strip()
-    owner = _ENTITY_TYPES.get(values["OWNER_TYPE_ID"], "deal")
+    owner = ENTITY_TYPES.get(values["OWNER_TYPE_ID"], "deal")
     params = {"is_sent": is_sent, "direction": values.get("DIRECTION", 0)}
     return Note(0, owner, values["OWNER_ID"], kind, text, call.user_id, now, now, values["FILES"], params)
 
@@ -134,52 +173,9 @@ def _values(call: Call, wanted: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-@TABLE.add("crm.activity.todo.add", scope="crm")
-def todo_add(call: Call) -> dict[str, int]:
-    owner_type, owner_id = (
-        parse_int(call.require("ownerTypeId")) or 0,
-        parse_int(call.require("ownerId")) or 0,
-    )
-    _check_owner(call, owner_type, owner_id)
-    deadline = parse_moment(call.require("deadline"), call.site.zone)
-    if deadline is None:
-        raise RestError(400, "WRONG_DATETIME_FORMAT", "Incorrect datetime format")
-    responsible = parse_int(call.params.get("responsibleId")) or call.user_id
-    title, description = str(call.params.get("title") or ""), str(call.params.get("description") or "")
-    now = call.site.now()
-    entity = _ENTITY_TYPES.get(owner_type)
-    text = title or description or "Дело"
-    mirror = Task(
-        0, text, responsible, deadline, entity, owner_id, call.user_id, now, now, kind=ACTIVITY_KIND
-    )
-    mirror.description = description
-    values = {
-        "OWNER_TYPE_ID": owner_type,
-        "OWNER_ID": owner_id,
-        "TYPE_ID": PROVIDER,
-        "SUBJECT": title,
-        "DESCRIPTION": description,
-        "RESPONSIBLE_ID": responsible,
-        "START_TIME": deadline,
-        "END_TIME": deadline,
-        "DEADLINE": deadline,
-    }
-    return {"id": _store(call, values, mirror)}
-
-
-@TABLE.add("crm.activity.todo.updatedeadline", scope="crm")
-def todo_deadline(call: Call) -> dict[str, int]:
-    activity = _found(call)
-    deadline = parse_moment(call.require("value"), call.site.zone)
-    if deadline is None:
-        raise RestError(400, "WRONG_DATETIME_FORMAT", "Incorrect datetime format")
-    _update(call, activity, {"DEADLINE": deadline, "START_TIME": deadline, "END_TIME": deadline})
-    return {"id": activity["ID"]}
-
-
 @TABLE.add("crm.activity.get", scope="crm")
 def activity_get(call: Call) -> dict[str, Any]:
-    return _present(call, _found(call), set())
+    return _present(call, found_activity(call), set())
 
 
 @TABLE.add("crm.activity.list", scope="crm")
@@ -210,13 +206,13 @@ def activity_list(call: Call) -> Page:
 
 @TABLE.add("crm.activity.update", scope="crm")
 def activity_update(call: Call) -> bool:
-    _update(call, _found(call), _values(call, call.require_map("fields")))
+    change_activity(call, found_activity(call), _values(call, call.require_map("fields")))
     return True
 
 
 @TABLE.add("crm.activity.delete", scope="crm")
 def activity_delete(call: Call) -> bool:
-    activity = _found(call)
+    activity = found_activity(call)
     del call.site.activities[activity["ID"]]
     if activity["_TASK"]:
         call.site.portal.delete("task", activity["_TASK"], by=call.user_id)
@@ -225,14 +221,14 @@ def activity_delete(call: Call) -> bool:
     return True
 
 
-def _found(call: Call) -> dict[str, Any]:
+def found_activity(call: Call) -> dict[str, Any]:
     activity = call.site.activities.get(call.id())
     if activity is None:
         raise not_found()
     return activity
 
 
-def _update(call: Call, activity: dict[str, Any], values: dict[str, Any]) -> None:
+def change_activity(call: Call, activity: dict[str, Any], values: dict[str, Any]) -> None:
     if all(activity.get(name) == value for name, value in values.items()):
         return
     activity |= {**values, "LAST_UPDATED": call.site.now(), "EDITOR_ID": call.user_id}
@@ -245,6 +241,10 @@ def _update(call: Call, activity: dict[str, Any], values: dict[str, Any]) -> Non
             changes["due_at"] = values["DEADLINE"]
         if "SUBJECT" in values:
             changes["text"] = values["SUBJECT"]
+        if "DESCRIPTION" in values:
+            changes["description"] = values["DESCRIPTION"]
+        if "RESPONSIBLE_ID" in values:
+            changes["responsible_id"] = values["RESPONSIBLE_ID"]
         call.site.portal.update("task", activity["_TASK"], changes, by=call.user_id)
     data = {"FIELDS": {"ID": activity["ID"]}}
     call.site.events.tell(Notice("ONCRMACTIVITYUPDATE", data, call.user_id, system=False))

@@ -5,14 +5,15 @@ A webhook is refused. Source: reference sections 1.1, 5.4 and 5.5.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
-from connector.sandbox.bitrix24.event_names import EVENTS
+from connector.sandbox.bitrix24.event_names import EVENTS, is_known
 from connector.sandbox.bitrix24.events import Notice
 from connector.sandbox.bitrix24.filters import Column, Columns, compile_filter, sort_rows
 from connector.sandbox.bitrix24.offline import OfflineRecord
-from connector.sandbox.bitrix24.params import as_list
+from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import RestError, is_yes, missing_parameter, moment, parse_int
 
 TABLE = MethodTable()
@@ -25,9 +26,9 @@ def app_info(call: Call) -> dict[str, Any]:
     return {
         "ID": 1,
         "CODE": call.caller.id,
-        "VERSION": 1,
+        "VERSION": call.site.application.version,
         "STATUS": "L",
-        "INSTALLED": True,
+        "INSTALLED": call.site.application.is_installed,
         "PAYMENT_EXPIRED": "N",
         "DAYS": None,
         "LANGUAGE_ID": "ru",
@@ -39,14 +40,26 @@ def app_info(call: Call) -> dict[str, Any]:
 
 @TABLE.add("events", scope="")
 def events(call: Call) -> list[str]:
-    return list(EVENTS)
+    """All names with FULL, those of one scope with SCOPE, else those of the caller's scopes."""
+    scope = str(call.params.get("SCOPE") or "").lower()
+    if is_yes(call.params.get("FULL", "")):
+        return list(EVENTS)
+    return [name for name in EVENTS if _scope_of(name) in ({scope} if scope else {"", *call.caller.scopes})]
+
+
+def _scope_of(event: str) -> str:
+    if event.startswith("ONCRM"):
+        return "crm"
+    if event.startswith("ONTASK"):
+        return "task"
+    return "user" if event == "ONUSERADD" else ""
 
 
 def _event(call: Call) -> str:
     name = str(call.params.get("event") or "").upper()
     if not name:
         raise missing_parameter("event")
-    if name not in EVENTS:
+    if not is_known(name):
         raise RestError(400, "ERROR_EVENT_NOT_FOUND", "Event not found")
     return name
 
@@ -72,7 +85,9 @@ def event_bind(call: Call) -> bool:
         user_id = parse_int(call.params.get("auth_type")) or 0
         if user_id not in (0, call.user_id):
             call.require_admin()
-        is_new = queue.bind(name, handler, user_id)
+        options = as_map(call.params.get("options"))
+        gap = parse_int(options.get("minTimeout", 1))
+        is_new = queue.bind(name, handler, user_id, min_gap_s=1 if gap is None else gap)
     if not is_new:
         raise RestError(400, "ERROR_CORE", "Unable to set event handler: Handler already binded")
     return True
@@ -121,14 +136,21 @@ def _columns(call: Call) -> Columns:
     return Columns(columns.get, strict=False, zone=call.site.zone)
 
 
+def _texts(value: Any) -> Any:
+    """The event's data with all values as texts, as in the form of an online event."""
+    if isinstance(value, Mapping):
+        return {name: _texts(item) for name, item in value.items()}
+    return str(value)
+
+
 def _record(call: Call, record: OfflineRecord) -> dict[str, Any]:
-    data = {"FIELDS": {name: str(value) for name, value in record.data.get("FIELDS", {}).items()}}
+    shown = call.site.switches.offline_has_data and bool(record.data)
     return {
         "ID": str(record.id),
         "TIMESTAMP_X": moment(record.at, call.site.zone),
         "EVENT_NAME": record.event,
-        "EVENT_DATA": data if record.data else False,
-        "EVENT_ADDITIONAL": {"user_id": str(record.user_id)},
+        "EVENT_DATA": _texts(record.data) if shown else False,
+        "EVENT_ADDITIONAL": {"user_id": str(record.user_id)} if shown else False,
         "MESSAGE_ID": str(record.id),
     }
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from connector.sandbox.bitrix24 import user_fields
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
 from connector.sandbox.bitrix24.deals import DEAL
 from connector.sandbox.bitrix24.entities import (
@@ -20,7 +19,8 @@ from connector.sandbox.bitrix24.entities import (
     describe_classic,
     parse_value,
 )
-from connector.sandbox.bitrix24.methods.items import ENTITIES
+from connector.sandbox.bitrix24.kinds import CLASSIC
+from connector.sandbox.bitrix24.leads import LEAD
 from connector.sandbox.bitrix24.params import as_list
 from connector.sandbox.bitrix24.wire import RestError, is_yes, not_found
 
@@ -76,9 +76,9 @@ def _is_shown(known: Field, names: set[str] | None) -> bool:
     return not known.multiple or known.is_user_field or known.type == "crm_multifield"
 
 
-def _selection(fields: Mapping[str, Field], wanted: list[str]) -> set[str]:
+def _selection(fields: Mapping[str, Field], wanted: list[str], default: set[str]) -> set[str]:
     """Names to answer with: `*` and `UF_*` leave multiple fields out; those must be named."""
-    names = set(wanted) or {"*", "UF_*"}
+    names = set(wanted) or default
     result = {"ID", *names}
     for name, known in fields.items():
         if not known.multiple and ("UF_*" if known.is_user_field else "*") in names:
@@ -87,9 +87,19 @@ def _selection(fields: Mapping[str, Field], wanted: list[str]) -> set[str]:
 
 
 def _add(entity: Entity, call: Call) -> int:
+    if entity is LEAD and call.site.switches.simple_crm:
+        return _converted_lead(call)
     values = _values(call, entity.fields(call.site), adding=True)
     number: int = entity.save(call.site, None, values, call.user_id).id
     return number
+
+
+def _converted_lead(call: Call) -> int:
+    """Without leads a new one is a deal at once; the id given back finds nothing."""
+    fields = call.require_map("fields")
+    values = {"TITLE": str(fields.get("TITLE") or "Сделка"), "COMMENTS": fields.get("COMMENTS")}
+    DEAL.save(call.site, None, {k: v for k, v in values.items() if v}, call.user_id)
+    return call.site.portal.new_id("lead")
 
 
 def _get(entity: Entity, call: Call) -> dict[str, Any]:
@@ -98,7 +108,8 @@ def _get(entity: Entity, call: Call) -> dict[str, Any]:
 
 def _list(entity: Entity, call: Call) -> Page:
     fields = entity.fields(call.site)
-    names = _selection(fields, selected(call))
+    default = {"*"} if call.site.switches.user_fields_must_be_named else {"*", "UF_*"}
+    names = _selection(fields, selected(call), default)
     return page_of(
         call,
         list(entity.all(call.site)),
@@ -124,39 +135,6 @@ def _fields(entity: Entity, call: Call) -> dict[str, Any]:
     return {name: describe_classic(f) for name, f in entity.fields(call.site).items() if f.classic}
 
 
-def _userfield_list(entity: Entity, call: Call) -> Page:
-    rows = [
-        user_fields.describe(call.site, f, call.site.number_of("userfield", entity.code, f.name), entity.code)
-        for f in user_fields.of(call.site, entity.code)
-    ]
-    wanted = {str(k).lstrip("="): str(v) for k, v in dict(call.params.get("filter") or {}).items()}
-    rows = [row for row in rows if all(str(row.get(name)) == value for name, value in wanted.items())]
-    return Page(rows, total=len(rows))
-
-
-def _userfield_add(entity: Entity, call: Call) -> int:
-    call.require_admin()
-    wanted = call.require_map("fields")
-    code = str(wanted.get("FIELD_NAME", "")).removeprefix("UF_CRM_").upper()
-    if not code:
-        raise RestError(400, "ERROR_CORE", "The field FIELD_NAME is not filled")
-    name = f"UF_CRM_{code}"
-    if any(f.name == name for f in user_fields.of(call.site, entity.code)):
-        raise RestError(
-            400, "ERROR_CORE", f"Field {name} for object CRM_{entity.code.upper()} already exists."
-        )
-    label = wanted.get("EDIT_FORM_LABEL") or wanted.get("LABEL") or name
-    values = [item for item in as_list(wanted.get("LIST")) if isinstance(item, Mapping)]
-    call.site.own_user_fields[name] = {
-        "ENTITY": entity.code,
-        "USER_TYPE_ID": str(wanted.get("USER_TYPE_ID", "string")),
-        "MULTIPLE": "Y" if is_yes(wanted.get("MULTIPLE", "N")) else "N",
-        "LABEL": str(label.get("ru", name) if isinstance(label, Mapping) else label),
-        "LIST": [{"ID": call.site.portal.new_id("enum", 1001), "VALUE": str(v.get("VALUE"))} for v in values],
-    }
-    return call.site.number_of("userfield", entity.code, name)
-
-
 _FAMILY = {
     "add": _add,
     "get": _get,
@@ -164,11 +142,9 @@ _FAMILY = {
     "update": _update,
     "delete": _delete,
     "fields": _fields,
-    "userfield.list": _userfield_list,
-    "userfield.add": _userfield_add,
 }
 
-for _entity in ENTITIES.values():
+for _entity in CLASSIC.values():
     for _verb, _handler in _FAMILY.items():
         TABLE.add(f"crm.{_entity.code}.{_verb}", scope="crm")(partial(_handler, _entity))
 

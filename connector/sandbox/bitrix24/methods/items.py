@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
-from connector.sandbox.bitrix24.clients import COMPANY, CONTACT
 from connector.sandbox.bitrix24.deals import DEAL, is_foreign_stage
 from connector.sandbox.bitrix24.entities import (
     Entity,
@@ -20,12 +19,10 @@ from connector.sandbox.bitrix24.entities import (
     universal_fields,
     universal_value,
 )
-from connector.sandbox.bitrix24.leads import LEAD
+from connector.sandbox.bitrix24.kinds import find_entity
 from connector.sandbox.bitrix24.wire import RestError, invalid_argument, is_yes, item_not_found, parse_int
 
 TABLE = MethodTable()
-
-ENTITIES: dict[int, Entity] = {entity.type_id: entity for entity in (LEAD, DEAL, CONTACT, COMPANY)}
 
 _OLD_INVOICE = 5
 
@@ -34,7 +31,7 @@ def _entity(call: Call) -> Entity:
     type_id = parse_int(call.require("entityTypeId"))
     if type_id == _OLD_INVOICE:
         raise RestError(400, "ENTITY_TYPE_NOT_SUPPORTED", "Entity type INVOICE is not supported")
-    entity = ENTITIES.get(type_id or 0)
+    entity = find_entity(call.site, type_id or 0)
     if entity is None:
         raise RestError(400, "NOT_FOUND", "SPA not found")
     return entity

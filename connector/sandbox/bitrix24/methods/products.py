@@ -1,19 +1,26 @@
-"""Product rows of deals, universal and classic, with the arithmetic of the four prices.
+"""Product rows of deals, leads, quotes, invoices and elements, with the arithmetic of the four prices.
 
 Source: reference section 4.7. The portal keeps a row's final price with tax and the discount off one unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 from typing import Any
 
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
 from connector.sandbox.bitrix24.deals import DEAL, is_manual
-from connector.sandbox.bitrix24.entities import camel_name
+from connector.sandbox.bitrix24.entities import Entity, camel_name
 from connector.sandbox.bitrix24.filters import Column, Columns, split_operator
+from connector.sandbox.bitrix24.kinds import entity_by_short
+from connector.sandbox.bitrix24.leads import LEAD
 from connector.sandbox.bitrix24.params import as_list, as_map
+from connector.sandbox.bitrix24.site import Lead
+from connector.sandbox.bitrix24.smart import SmartItem
+from connector.sandbox.bitrix24.smart_fields import set_rows
 from connector.sandbox.bitrix24.wire import (
     RestError,
     invalid_argument,
@@ -23,6 +30,8 @@ from connector.sandbox.bitrix24.wire import (
     parse_int,
 )
 from connector.sandbox.state import Deal, ProductRow
+
+Owner = Deal | Lead | SmartItem
 
 TABLE = MethodTable()
 
@@ -49,15 +58,22 @@ def _cents(value: Decimal) -> Decimal:
     return value.quantize(_CENT, ROUND_HALF_UP)
 
 
-def _universal(deal: Deal, row: ProductRow, place: int) -> dict[str, Any]:
+def short_code(owner: Owner) -> str:
+    """`ownerType` of an object."""
+    if isinstance(owner, SmartItem):
+        return {7: "Q", 31: "SI"}.get(owner.type_id, f"T{owner.type_id:x}")
+    return "D" if isinstance(owner, Deal) else "L"
+
+
+def _universal(owner: Owner, row: ProductRow, place: int) -> dict[str, Any]:
     tax = 1 + (row.vat_rate or Decimal(0)) / _HUNDRED
     exclusive, brutto = row.price / tax, row.price + row.discount
     netto = brutto / tax
     rate = (netto - exclusive) / netto * _HUNDRED if netto else Decimal(0)
     return {
         "id": row.id,
-        "ownerId": deal.id,
-        "ownerType": "D",
+        "ownerId": owner.id,
+        "ownerType": short_code(owner),
         "productId": 0,
         "productName": row.name,
         "price": _cents(row.price),
@@ -81,12 +97,12 @@ def _universal(deal: Deal, row: ProductRow, place: int) -> dict[str, Any]:
     }
 
 
-def _classic(deal: Deal, row: ProductRow, place: int) -> dict[str, Any]:
-    new = _universal(deal, row, place)
+def _classic(owner: Owner, row: ProductRow, place: int) -> dict[str, Any]:
+    new = _universal(owner, row, place)
     return {
         "ID": str(row.id),
-        "OWNER_ID": str(deal.id),
-        "OWNER_TYPE": "D",
+        "OWNER_ID": str(owner.id),
+        "OWNER_TYPE": new["ownerType"],
         "PRODUCT_ID": 0,
         "PRODUCT_NAME": row.name,
         "ORIGINAL_PRODUCT_NAME": row.name,
@@ -135,29 +151,44 @@ def _parse(call: Call, wanted: Mapping[str, Any], row_id: int) -> ProductRow:
     return ProductRow(row_id or call.site.portal.new_id("row"), name, price, quantity, unit, vat, discount)
 
 
-def _store(call: Call, deal: Deal, rows: list[ProductRow]) -> Deal:
-    """Rows replace those of the deal; its amount follows unless it is kept by hand."""
+def _store(call: Call, owner: Owner, rows: list[ProductRow]) -> Owner:
+    """Rows replace those of the owner; its amount follows unless it is kept by hand."""
+    if isinstance(owner, SmartItem):
+        return set_rows(call.site, owner, rows, call.user_id)
+    total = sum((row.price * row.quantity for row in rows), Decimal(0))
+    if isinstance(owner, Lead):
+        owner.rows = rows
+        LEAD.save(call.site, owner, {"OPPORTUNITY": total}, call.user_id)
+        return owner
     changes: dict[str, Any] = {"rows": rows}
-    if not is_manual(deal):
-        changes["amount"] = sum((row.price * row.quantity for row in rows), Decimal(0))
-    return call.site.portal.update_deal(deal.id, changes, by=call.user_id)
+    if not is_manual(owner):
+        changes["amount"] = total
+    return call.site.portal.update_deal(owner.id, changes, by=call.user_id)
 
 
-def _owner(call: Call, owner_type: Any, owner_id: Any) -> Deal:
-    if str(owner_type) != "D":
+def _owner(call: Call, owner_type: Any, owner_id: Any) -> Owner:
+    entity = entity_by_short(call.site, str(owner_type))
+    if entity is None or entity.short in {"C", "CO"}:
         raise RestError(400, "ENTITY_TYPE_NOT_SUPPORTED", f"Owner type {owner_type} is not supported")
-    deal = DEAL.find(call.site, parse_int(owner_id) or 0)
-    if not isinstance(deal, Deal):
+    owner: Owner | None = entity.find(call.site, parse_int(owner_id) or 0)
+    if owner is None:
         raise RestError(400, "OWNER_NOT_FOUND", "Owner was not found")
-    return deal
+    return owner
 
 
-def _locate(call: Call) -> tuple[Deal, int]:
+def owners_with_rows(call: Call) -> Iterator[Owner]:
+    yield from (deal for deal in DEAL.all(call.site) if deal.rows)
+    yield from (lead for lead in call.site.leads.values() if lead.rows)
+    for items in call.site.smart.items.values():
+        yield from (item for item in items.values() if item.rows)
+
+
+def _locate(call: Call) -> tuple[Owner, int]:
     row_id = call.id()
-    for deal in DEAL.all(call.site):
-        for place, row in enumerate(deal.rows):
+    for owner in owners_with_rows(call):
+        for place, row in enumerate(owner.rows):
             if row.id == row_id:
-                return deal, place
+                return owner, place
     raise item_not_found()
 
 
@@ -183,16 +214,13 @@ def productrow_list(call: Call) -> Page:
     if "ownerType" not in named or "ownerId" not in named:
         raise invalid_argument("The filter must contain ownerType and ownerId")
     ids = [parse_int(value) for value in as_list(named["ownerId"])]
-    deals = (
-        [DEAL.find(call.site, number) for number in ids if number]
-        if "D" in as_list(named["ownerType"])
-        else []
-    )
+    kinds = [entity_by_short(call.site, str(short)) for short in as_list(named["ownerType"])]
+    owners = [kind.find(call.site, number) for kind in kinds if kind for number in ids if number]
     rows = [
-        _universal(deal, row, place)
-        for deal in deals
-        if deal is not None
-        for place, row in enumerate(deal.rows)
+        _universal(owner, row, place)
+        for owner in owners
+        if owner is not None
+        for place, row in enumerate(getattr(owner, "rows", ()))
     ]
 
     columns = Columns(_column, strict=True, zone=call.site.zone)
@@ -237,21 +265,46 @@ def productrow_delete(call: Call) -> None:
     _store(call, deal, [row for index, row in enumerate(deal.rows) if index != place])
 
 
-@TABLE.add("crm.deal.productrows.get", scope="crm")
-def deal_rows_get(call: Call) -> list[dict[str, Any]]:
-    deal = DEAL.find(call.site, call.id())
-    if deal is None:
-        raise not_found()
-    return [_classic(deal, row, place) for place, row in enumerate(deal.rows)]
+@TABLE.add("crm.item.productrow.fields", scope="crm", any_case=False)
+def productrow_fields(call: Call) -> dict[str, Any]:
+    blank = Deal(0, "", 0, "", None)
+    sample = _universal(blank, ProductRow(0, "", Decimal(1), Decimal(1)), 0)
+    kinds = {int: "integer", str: "string", Decimal: "double"}
+    return {
+        "fields": {
+            name: {
+                "type": kinds.get(type(value), "double"),
+                "isRequired": name in {"ownerId", "ownerType"},
+                "isReadOnly": name in {"id", "priceAccount", "storeId"},
+                "isImmutable": name in {"ownerId", "ownerType"},
+                "isMultiple": False,
+                "isDynamic": False,
+                "title": name,
+                "upperName": re.sub(r"(?=[A-Z])", "_", name).upper(),
+            }
+            for name, value in sample.items()
+        }
+    }
 
 
-@TABLE.add("crm.deal.productrows.set", scope="crm")
-def deal_rows_set(call: Call) -> bool:
-    deal = DEAL.find(call.site, call.id())
-    if deal is None:
+def _rows_get(entity: Entity, call: Call) -> list[dict[str, Any]]:
+    owner = entity.find(call.site, call.id())
+    if owner is None:
         raise not_found()
-    _store(call, deal, [_parse(call, as_map(row), 0) for row in as_list(call.params.get("rows"))])
+    return [_classic(owner, row, place) for place, row in enumerate(owner.rows)]
+
+
+def _rows_set(entity: Entity, call: Call) -> bool:
+    owner = entity.find(call.site, call.id())
+    if owner is None:
+        raise not_found()
+    _store(call, owner, [_parse(call, as_map(row), 0) for row in as_list(call.params.get("rows"))])
     return True
+
+
+for _entity in (DEAL, LEAD):
+    TABLE.add(f"crm.{_entity.code}.productrows.get", scope="crm")(partial(_rows_get, _entity))
+    TABLE.add(f"crm.{_entity.code}.productrows.set", scope="crm")(partial(_rows_set, _entity))
 
 
 @TABLE.add("crm.measure.list", scope="crm")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from connector.sandbox.bitrix24 import files
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
 from connector.sandbox.bitrix24.filters import Column, Columns, split_operator
-from connector.sandbox.bitrix24.methods.items import ENTITIES
+from connector.sandbox.bitrix24.kinds import entity_by_code
 from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import (
     EMPTY_OBJECT,
@@ -24,16 +24,33 @@ from connector.sandbox.state import EntityType, Note
 TABLE = MethodTable()
 
 KINDS: Final = frozenset({"common", "attachment"})
-_CODES: Final[dict[str, EntityType]] = {"deal": "deal", "contact": "contact", "company": "company"}
-_TYPE_IDS: Final = {"deal": 2, "contact": 3, "company": 4}
+_SHARED: Final[dict[str, EntityType]] = {"deal": "deal", "contact": "contact", "company": "company"}
 
 
-def _owner(call: Call, type_: Any, number: Any) -> tuple[EntityType, int]:
-    code = _CODES.get(str(type_).lower())
+def owner_of(call: Call, type_: Any, number: Any) -> tuple[str, int]:
+    """Kind (as timelines spell it) and id of an object that is there."""
+    entity = entity_by_code(call.site, str(type_ or ""))
     entity_id = parse_int(number) or 0
-    if code is None or ENTITIES[_TYPE_IDS[code]].find(call.site, entity_id) is None:
+    if entity is None or entity.find(call.site, entity_id) is None:
         raise RestError(400, "OWNER_NOT_FOUND", "Owner was not found")
-    return code, entity_id
+    return entity.code, entity_id
+
+
+def timeline_note(
+    call: Call, owner: tuple[str, int], kind: str, text: str, author: int, file_ids: list[int]
+) -> Note:
+    """An entry of a timeline. The shared portal knows three kinds of owners; others stand in `params`."""
+    code, owner_id = owner
+    now = call.site.now()
+    shared = _SHARED.get(code)
+    params = {} if shared else {"owner": code}
+    note = Note(0, shared or "note", owner_id, kind, text, author, now, now, file_ids, params)
+    added: Note = call.site.portal.add("note", note, by=call.user_id)
+    return added
+
+
+def owner_code(note: Note) -> str:
+    return str(note.params.get("owner") or note.entity)
 
 
 def _comment(call: Call) -> Note:
@@ -43,20 +60,22 @@ def _comment(call: Call) -> Note:
     return note
 
 
+def owners_of(note: Note) -> list[tuple[str, int]]:
+    """The owner of an entry and those it was bound to afterwards."""
+    return [(owner_code(note), note.entity_id), *(tuple(pair) for pair in note.params.get("bindings", ()))]
+
+
 @TABLE.add("crm.timeline.comment.add", scope="crm", any_case=False)
 def comment_add(call: Call) -> int:
     wanted = call.require_map("fields")
-    owner, owner_id = _owner(call, wanted.get("ENTITY_TYPE"), wanted.get("ENTITY_ID"))
+    owner = owner_of(call, wanted.get("ENTITY_TYPE"), wanted.get("ENTITY_ID"))
     text = str(wanted.get("COMMENT") or "")
     if not text.strip():
         raise invalid_argument("The field COMMENT is empty")
     stored = files.store_pairs(call.site, wanted.get("FILES"))
     author = parse_int(wanted.get("AUTHOR_ID")) or call.user_id
-    now = call.site.now()
     kind = "attachment" if stored else "common"
-    note = Note(0, owner, owner_id, kind, text, author, now, now, [file.id for file in stored])
-    added: Note = call.site.portal.add("note", note, by=call.user_id)
-    return added.id
+    return timeline_note(call, owner, kind, text, author, [file.id for file in stored]).id
 
 
 @TABLE.add("crm.timeline.comment.get", scope="crm", any_case=False)
@@ -74,8 +93,11 @@ def comment_list(call: Call) -> Page:
     owners = {parse_int(value) for value in as_list(named["ENTITY_ID"])}
     with call.site.portal.lock:
         portal = call.site.portal
-        ids = {i for kind in _CODES.values() for owner in owners for i in portal.index.notes.of(kind, owner)}
-        notes = [portal.notes[i] for i in sorted(ids) if portal.notes[i].kind in KINDS]
+        kinds = (*_SHARED.values(), "note")
+        ids = {i for kind in kinds for owner in owners for i in portal.index.notes.of(kind, owner)}
+        ids |= {i for i in call.site.bound_notes if i in portal.notes}
+        found = (portal.notes[i] for i in sorted(ids))
+        notes = [note for note in found if note.kind in KINDS]
     columns = Columns(_column, strict=False, zone=call.site.zone)
 
     def present(page: list[Note]) -> list[dict[str, Any]]:
@@ -111,8 +133,8 @@ def comment_delete(call: Call) -> bool:
 def _column(name: str) -> Column | None:
     columns = {
         "ID": Column("integer", lambda note: note.id),
-        "ENTITY_ID": Column("integer", lambda note: note.entity_id),
-        "ENTITY_TYPE": Column("string", lambda note: note.entity),
+        "ENTITY_ID": Column("integer", lambda note: [number for _, number in owners_of(note)]),
+        "ENTITY_TYPE": Column("string", lambda note: [code for code, _ in owners_of(note)]),
         "CREATED": Column("datetime", lambda note: note.created_at),
         "COMMENT": Column("string", lambda note: note.text),
         "AUTHOR_ID": Column("integer", lambda note: note.created_by),
@@ -140,7 +162,7 @@ def _present(call: Call, note: Note) -> dict[str, Any]:
     return {
         "ID": str(note.id),
         "ENTITY_ID": str(note.entity_id),
-        "ENTITY_TYPE": note.entity,
+        "ENTITY_TYPE": owner_code(note),
         "CREATED": moment(note.created_at, site.zone),
         "COMMENT": note.text,
         "AUTHOR_ID": str(note.created_by),
