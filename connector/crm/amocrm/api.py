@@ -25,6 +25,9 @@ Reader = Callable[[Wild], T]
 PAGE = 250
 EVENTS_PAGE = 100
 
+#: The filter of events takes no more ids than this.
+EVENT_IDS = 10
+
 #: So many ids of ten digits keep an address below the 8 KB that web servers take.
 IDS_PER_ADDRESS = 200
 

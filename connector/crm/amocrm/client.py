@@ -1,5 +1,5 @@
-"""amoCRM as a `CrmClient`. Knows which calls answer a question; JSON is read in `wire.py` and `events.py`,
-writes are made in `timeline.py`, long reads in `history.py`.
+"""amoCRM as a `CrmClient`. Knows which module answers a question, and nothing else: see the table of modules
+in the README beside it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from connector.errors import CrmError
 
 
 class AmoCrmClient:
-    """One account of amoCRM, through a long-lived token. Safe to share between threads."""
+    """One account of amoCRM. Safe to share between threads."""
 
     def __init__(
         self,

@@ -166,7 +166,7 @@ def _tags(lead: Wild, changes: DealChanges) -> dict[str, Any]:
     or its name, never by both, which can make a second one."""
     tags = ((lead.get("_embedded") or Wild({})).get("tags") or Wild(None)).each()
     present = {tag["name"].text(): tag["id"].int() for tag in tags}
-    add = [{"name": name} for name in dict.fromkeys(changes.add_tags) if name not in present]
+    add = [{"name": name} for name in dict.fromkeys(changes.add_tags) if name.strip() and name not in present]
     remove = [{"id": present[name]} for name in dict.fromkeys(changes.remove_tags) if name in present]
     body: dict[str, Any] = {}
     if add:

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.clock import Clock
-from connector.crm.amocrm.api import EVENTS_PAGE, AmoApi, Params
+from connector.crm.amocrm.api import EVENT_IDS, EVENTS_PAGE, AmoApi, Params
 from connector.crm.amocrm.walks import CLOCK_SKEW, by_spans, chunks, first_moment, span, unix
 from connector.crm.wild import Wild
 from connector.domain import CrmEvent, Deletion, EventKind
-
-#: The events filter takes no more ids than this.
-IDS_PER_FILTER = 10
 
 #: Types that webhooks tell as something of its own; see `kind_of` for the many that are a plain change.
 KINDS: Mapping[str, EventKind] = {
@@ -135,7 +132,7 @@ class EventLog:
     ) -> list[Entry]:
         """Events of those types about these things, oldest first."""
         found: list[Entry] = []
-        for some in chunks(ids, IDS_PER_FILTER):
+        for some in chunks(ids, EVENT_IDS):
             params: list[tuple[str, object]] = [*of_types(types), ("filter[entity][]", entity)]
             params += [("filter[entity_id][]", one) for one in some]
             if since is not None:

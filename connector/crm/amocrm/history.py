@@ -11,15 +11,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from connector.clock import Clock
-from connector.crm.amocrm.api import EVENTS_PAGE, PAGE, AmoApi, Params, Reader
+from connector.crm.amocrm.api import EVENT_IDS, EVENTS_PAGE, PAGE, AmoApi, Params, Reader
 from connector.crm.amocrm.creation import CreationWalk
 from connector.crm.amocrm.events import TYPES, Place, StageEvent, births, changes, read_event
 from connector.crm.amocrm.walks import CLOCK_SKEW, by_spans, chunks, first_moment, span, unix
 from connector.crm.wild import Wild
 from connector.domain import Deal, DealMark, StageChange
-
-#: The events filter takes no more ids than this.
-IDS_PER_FILTER = 10
 
 WITH = ("with", "contacts,loss_reason,source_id,source")
 
@@ -82,7 +79,7 @@ class History:
         born = births(events)
         unknown = sorted({event.deal_id for event in events if event.after is None} - born.keys())
         if after is not None:
-            for some in chunks(unknown, IDS_PER_FILTER):
+            for some in chunks(unknown, EVENT_IDS):
                 later: list[tuple[str, object]] = [("filter[entity_id][]", deal_id) for deal_id in some]
                 moves = self._events(
                     [("filter[entity][]", "lead"), *later, ("filter[created_at][from]", unix(after))]
