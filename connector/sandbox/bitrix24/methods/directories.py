@@ -200,5 +200,5 @@ def currency_base(call: Call) -> str:
 
 @TABLE.add("crm.settings.mode.get", scope="crm")
 def settings_mode(call: Call) -> int:
-    """1: the classic CRM with leads; 2 would be the simple one."""
-    return 1
+    """1: the classic CRM with leads; 2: the simple one."""
+    return 2 if call.site.switches.simple_crm else 1
