@@ -12,6 +12,7 @@ from connector.domain import Period
 from connector.reports import REPORTS, RenderedReport, ReportInput
 from connector.reports.owner_daily import OwnerDaily, owner_daily, same_days_before
 from connector.reports.render import render
+from connector.store.missed import Missed, add
 from connector.store.schema import accounts
 from tests.figures.past import Past, utc
 from tests.reports.sales_past import AS_OF, PLANS, ZONE, november
@@ -103,6 +104,20 @@ def test_a_day_without_events_says_so(conn: Connection) -> None:
     assert "План на ноябрь не задан, сравнивать не с чем." in text
     assert "Отказов в ноябре нет." in text
     assert "Срочных дел по этим цифрам нет." in text
+
+
+def test_what_hooks_missed_is_a_footnote_and_only_when_there_was_any(conn: Connection) -> None:
+    past = november()
+    facts = past.facts(conn, AS_OF, ZONE)
+    rendered = shown(owner_daily(ReportInput(facts, PLANS)))
+    assert "вебхук" not in rendered.text + rendered.html
+    for day in (22, 23, 23, 24):
+        moment = utc(f"2026-11-{day} 08:00:00")
+        add(conn, facts.account, Missed("1", "moved", date(2026, 11, day), moment, moment))
+    rendered = shown(owner_daily(ReportInput(facts, PLANS)))
+    line = "Пропущено вебхуками, найдено сверкой: 2"
+    assert line in rendered.text
+    assert line in rendered.html
 
 
 @pytest.mark.parametrize(
