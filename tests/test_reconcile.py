@@ -116,17 +116,22 @@ def test_run_by_schedule_takes_bounded_portions_and_goes_on_to_the_end(desk: Des
     assert not desk.reconcile.run("main").has_more
 
 
-@pytest.mark.parametrize("broken", ["stage_changes", "deletions", "existing"])
-def test_outage_in_the_middle_loses_nothing(desk: Desk, broken: str) -> None:
+class Killed(BaseException):
+    """What kill -9 is to the code that runs."""
+
+
+@pytest.mark.parametrize("broken", ["deals", "stage_changes", "deletions", "existing"])
+@pytest.mark.parametrize("end", [CrmError("retry", account="main", call="x", status=503), Killed()], ids=type)
+def test_outage_or_kill_in_the_middle_loses_nothing(desk: Desk, broken: str, end: BaseException) -> None:
     make_differences(desk)
     desk.clock.sleep(timedelta(minutes=4))
 
     def fail(name: str) -> None:
         if name == broken:
-            raise CrmError("retry", account="main", call=name, status=503)
+            raise end
 
     desk.crm.on_call = fail
-    with pytest.raises(CrmError):
+    with pytest.raises(type(end)):
         desk.reconcile.run("main")
     desk.crm.on_call = lambda name: None
     desk.work()

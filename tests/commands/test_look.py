@@ -108,6 +108,24 @@ def test_past_is_read_and_lost_hooks_are_found(stand: Stand, env: dict[str, str]
         assert shows_no_secret(said, env, stand.crm)
 
 
+def test_interrupted_backfill_says_how_to_go_on_and_does(
+    stand: Stand, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("connector.commands.history.Progress.show", interrupt)
+        stopped = typed("backfill", "--anew", env=env)
+    assert stopped.code == 130
+    assert "Прочитанное сохранено. Продолжить с этого места: connector backfill" in stopped.err
+    assert "Сделки: прочитано 200, " in stopped.out
+    again = typed("backfill", env=env)
+    assert again.code == 0
+    assert "Продолжаю чтение, начатое" in again.err
+    assert "Продолжаю" not in typed("backfill", env=env).err
+
+
 def test_account_that_is_not_there_is_named_with_those_there_are(stand: Stand, env: dict[str, str]) -> None:
     for command in (("why", "--deal", "1"), ("backfill",), ("reconcile",), ("report", "owner_daily")):
         said = typed(*command, "--account", "nobody", env=env)
