@@ -13,7 +13,8 @@ import random
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,6 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from connector.clock import Clock
+from connector.crm.arrivals import Arrivals
 from connector.crm.masking import hide_urls_in_library_logs, mask
 from connector.errors import CrmError, CrmErrorKind, RetryLater
 
@@ -76,11 +78,15 @@ class RateLimiter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A limit as the CRM states it, with headroom. `key` is shared by all who spend from it."""
+    """A limit as the CRM states it, with headroom. `key` is shared by all who spend from it.
+
+    `most`: how many requests may reach the CRM within any second, where it counts so; 0 where it does not.
+    """
 
     key: str
     per_second: float
     burst: int
+    most: int = 0
 
     @property
     def latest(self) -> timedelta:
@@ -159,6 +165,7 @@ class HttpSession:
         self._rng = rng or random.Random()
         self._moved: dict[str, str] = {}
         self._local = threading.local()
+        self._arrivals: dict[str, Arrivals] = {}
         self._connections = HTTPAdapter(pool_maxsize=CONNECTIONS)
         hide_urls_in_library_logs()
 
@@ -183,8 +190,8 @@ class HttpSession:
         rate = rate or self._rate
         spent = timedelta()
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            self._take_turn(rate)
-            outcome = self._try(method, url, call, params, json_body, body, rate, headers)
+            with self._turn(rate, call):
+                outcome = self._try(method, url, call, params, json_body, body, rate, headers)
             if isinstance(outcome, Answer):
                 return outcome
             if isinstance(outcome, _Moved):
@@ -208,7 +215,27 @@ class HttpSession:
             self._clock.sleep(delay)
         raise self._error("config", call, detail="the address keeps redirecting")
 
-    def _take_turn(self, rate: Rate) -> None:
+    @contextmanager
+    def _turn(self, rate: Rate, call: str) -> Iterator[None]:
+        """A turn to make one call in; entering waits for it."""
+        self._take_place(rate)
+        arrivals = self._arrivals_of(rate)
+        if arrivals is None:
+            yield
+            return
+        while isinstance(entered := arrivals.enter(call), timedelta):
+            self._clock.sleep(entered)
+        try:
+            yield
+        finally:
+            arrivals.leave(entered)
+
+    def _arrivals_of(self, rate: Rate) -> Arrivals | None:
+        if not rate.most:
+            return None
+        return self._arrivals.setdefault(rate.key, Arrivals(rate.most, timedelta(seconds=1), self._clock))
+
+    def _take_place(self, rate: Rate) -> None:
         """Wait for a place in the rate; one that a busy machine let pass is given up for the next."""
         for _ in range(MAX_TURNS):
             wait = self._limiter.acquire(

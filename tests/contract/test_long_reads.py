@@ -19,7 +19,6 @@ from tests.contract.office import Office, fresh_deal, some_deals
 def pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So short that the sandbox's year is a long list."""
     monkeypatch.setattr(creation, "PAGE", 40)
-    monkeypatch.setattr(creation, "WANTED", 36)
     monkeypatch.setattr(listing, "LONGEST_CHAIN", 3)
     monkeypatch.setattr(listing, "FIRST_CHAIN", 2)
 

@@ -35,6 +35,7 @@ IDS_PER_ADDRESS = 200
 #: Eight requests take 1.12 s at this pace, so no second holds more than 7 of them, sliding or fixed, unless
 #: the network brings one 120 ms nearer to another; a bucket of 7 is never emptied.
 PER_SECOND = 6.25
+MOST_A_SECOND = 7
 
 #: Numbers of the older API that still stand in the texts of errors.
 BY_CODE: dict[str, CrmErrorKind] = {
@@ -102,7 +103,7 @@ class AmoApi:
         http = HttpSession(
             account.name,
             limiter=limiter,
-            rate=Rate(f"amocrm:{account.name}", PER_SECOND, 1),
+            rate=Rate(f"amocrm:{account.name}", PER_SECOND, 1, most=MOST_A_SECOND),
             clock=clock,
             rules=RULES,
             secrets=(account.token, account.hook_secret),

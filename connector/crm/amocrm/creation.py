@@ -1,17 +1,21 @@
 """All deals of an account by the time of their creation, several pages in flight.
 
-Must not know what becomes of them. amoCRM's lists page by offset: while they are read, a deal that changes or
-goes away moves all rows behind it, and a page that is fetched later begins one row too far. So no page but
-the first of a list is ever asked for: each request is a list of its own, the deals created in one span of
-time. The time of a creation never changes, whatever happens to the deal meanwhile, so every deal has one span
-in which it is found; what comes in behind the end is found by the last span, which has none.
+Must not know what becomes of them. amoCRM's lists page by offset: while they are read, a deal that goes away
+moves all rows behind it, and a page that is fetched later, or at the same time, begins one row too far. So:
+
+- The order is that of creation, which no change of a deal alters.
+- A list begins where the one before ended (`filter[created_at][from]`); its pages are asked for in waves.
+- The pages of a wave overlap by a few rows, for each is asked for with a limit of its own. A page whose first
+  row was created before the last one of the page before leaves no gap, whatever the order of rows within a
+  second; where that does not hold, rows went away meanwhile, and a new list begins at the last certain row.
+
 Ranges of ids would do better, but the documentation offers ranges of times only.
 Source: amoCRM developers' docs, pages «Сделки», «Фильтрация».
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,28 +26,33 @@ from connector.crm.amocrm.walks import AHEAD, unix
 from connector.crm.density import Density
 from connector.domain import Deal
 
-#: Rows a span is meant to hold. One that holds more than a page takes a request more than it should, one that
-#: holds fewer wastes a part of its own.
-WANTED = 225
+#: Pages of the longest wave: more would overlap by more rows, fewer would wait for their last one more often.
+LONGEST_WAVE = 8
+
+#: Rows that neighbours have in common at least.
+OVERLAP = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """Created from `start` on, and until `end`, both included, in whole unix seconds; None is open."""
-
-    start: int | None
-    end: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    span: _Span
+class _Page:
     rows: list[Deal]
     has_more: bool
 
+    @property
+    def first(self) -> int:
+        return unix(self.rows[0].created_at)
+
+    @property
+    def last(self) -> int:
+        return unix(self.rows[-1].created_at)
+
+    def follows(self, before: _Page) -> bool:
+        """Whether no row can stand between the two."""
+        return bool(self.rows) and self.first < before.last
+
 
 class CreationWalk:
-    """The deals that pass `filters`, oldest first, each once."""
+    """The deals that pass `filters`, oldest first, each once. `until`: when the reading begins."""
 
     def __init__(
         self, api: AmoApi, read: Reader[Deal], with_: Params, filters: Params, until: datetime
@@ -57,70 +66,76 @@ class CreationWalk:
     def deals(self, since: int | None = None) -> Iterator[Deal]:
         """A page at a time, of those created at or after `since` (unix). The first is asked for alone: most
         lists end there."""
-        first = self._first_page(_Span(since, None))
-        yield from first.rows
-        if first.has_more:
-            yield from self._rest(first, ahead=AHEAD)
-
-    def _rest(self, found: _Found, ahead: int) -> Iterator[Deal]:
-        """What a span holds beside the page that was found of it, by shorter spans."""
-        start, edge = unix(found.rows[0].created_at), unix(found.rows[-1].created_at)
-        # Of the last second the page may hold a part only; it is read again.
-        known = {deal.id for deal in found.rows if unix(deal.created_at) == edge}
-        if start == edge:
-            yield from self._one_second(edge, known)
-            edge += 1
-        density = Density(len(found.rows), edge - start)
-        tasks = self._tasks(edge, found.span.end, density)
-        for part in in_order(tasks, ahead=ahead):
-            if part.span.start is not None and part.span.end is not None:
-                density.note(len(part.rows), _length(part))
-            yield from (deal for deal in part.rows if deal.id not in known)
-            if part.has_more:
-                rest = self._rest(part, ahead=ahead)
-                yield from (deal for deal in rest if deal.id not in known)
-
-    def _tasks(self, start: int, end: int | None, density: Density) -> Iterator[Callable[[], _Found]]:
-        stop = self._until if end is None else end
-        while start <= stop:
-            last = start + max(1, int(density.span(WANTED))) - 1
-            if last >= stop:
-                yield partial(self._first_page, _Span(start, end))
+        page = self._page(since, PAGE, 1)
+        yield from page.rows
+        if not page.has_more or not page.rows:
+            return
+        start, edge, count, pages = page.first, page.last, len(page.rows), 1
+        known = _ids_from(edge, page.rows)
+        while True:
+            rest = Density(count, edge - start).rows(max(0, self._until - edge))
+            pages = min(pages * 2, LONGEST_WAVE, int(rest / PAGE) + 1)
+            rows: list[Deal] = []
+            has_more = False
+            for page in self._wave(edge, pages):
+                fresh = [deal for deal in page.rows if deal.id not in known]
+                yield from fresh
+                known |= {deal.id for deal in fresh}
+                rows += page.rows
+                count, has_more = count + len(fresh), page.has_more
+            if not rows or not has_more:
                 return
-            yield partial(self._first_page, _Span(start, last))
-            start = last + 1
-        if end is None:
-            yield partial(self._first_page, _Span(start, None))
+            last = unix(rows[-1].created_at)
+            if last == edge:
+                yield from self._one_second(edge, known)
+                edge, known = edge + 1, set()
+            else:
+                edge, known = last, _ids_from(last, rows)
 
-    def _first_page(self, span: _Span) -> _Found:
-        rows, has_more = self._page(span, "created_at", 1)
-        within = [deal for deal in rows if span.end is None or unix(deal.created_at) <= span.end]
-        return _Found(span, within, has_more and 0 < len(within) == len(rows))
+    def _wave(self, edge: int, pages: int) -> Iterator[_Page]:
+        """The pages of a list that begins at `edge`, as far as they follow one another and the list goes."""
+        tasks = (partial(self._page, edge, limit, number) for number, limit in enumerate(_limits(pages), 1))
+        before: _Page | None = None
+        for page in in_order(tasks, ahead=AHEAD):
+            if before is not None and not page.follows(before):
+                return
+            yield page
+            if not page.has_more or not page.rows:
+                return
+            before = page
 
     def _one_second(self, second: int, known: set[str]) -> Iterator[Deal]:
-        """More than a page within one second, as an import leaves it: by offset after all, by id, so that of
-        all changes only a deletion could move a row."""
+        """More than a page within one second, as an import leaves it: by offset alone, in the order of ids,
+        so that of all changes only a deletion could hide a row."""
         number, has_more = 1, True
         while has_more:
-            rows, has_more = self._page(_Span(second, second), "id", number)
-            new = [deal for deal in rows if unix(deal.created_at) == second and deal.id not in known]
-            yield from new
-            known |= {deal.id for deal in new}
-            number += 1
+            params = [*self._asked(second, "id"), ("filter[created_at][to]", second + 1)]
+            page = self._read_page([*params, ("limit", PAGE), ("page", number)])
+            # Whether `to` is included is not said: with a second more, left out here, it does not matter.
+            fresh = [deal for deal in page.rows if unix(deal.created_at) == second and deal.id not in known]
+            yield from fresh
+            known |= {deal.id for deal in fresh}
+            number, has_more = number + 1, page.has_more
 
-    def _page(self, span: _Span, order: str, number: int) -> tuple[list[Deal], bool]:
-        params: list[tuple[str, object]] = [*self._with, (f"order[{order}]", "asc"), *self._filters]
-        if span.start is not None:
-            params.append(("filter[created_at][from]", span.start))
-        if span.end is not None:
-            # Whether `to` is included is not said: with a second more, left out above, it does not matter.
-            params.append(("filter[created_at][to]", span.end + 1))
-        return self._api.page("leads", "leads", self._read, [*params, ("limit", PAGE), ("page", number)])
+    def _page(self, edge: int | None, limit: int, number: int) -> _Page:
+        return self._read_page([*self._asked(edge, "created_at"), ("limit", limit), ("page", number)])
+
+    def _asked(self, start: int | None, order: str) -> list[tuple[str, object]]:
+        asked: list[tuple[str, object]] = [*self._with, (f"order[{order}]", "asc"), *self._filters]
+        return asked if start is None else [*asked, ("filter[created_at][from]", start)]
+
+    def _read_page(self, params: Params) -> _Page:
+        return _Page(*self._api.page("leads", "leads", self._read, params))
 
 
-def _length(part: _Found) -> float:
-    """Seconds that the rows of this part stand for."""
-    start, end = part.span.start or 0, part.span.end or 0
-    if part.has_more:
-        end = unix(part.rows[-1].created_at)
-    return float(end - start + 1)
+def _limits(pages: int) -> list[int]:
+    """How long each page of a wave is, so that neighbours overlap: page n of limit L ends at row n × L."""
+    limits = [PAGE]
+    while len(limits) < pages:
+        end = limits[-1] * len(limits)
+        limits.append((end - OVERLAP) // len(limits))
+    return limits
+
+
+def _ids_from(second: int, rows: list[Deal]) -> set[str]:
+    return {deal.id for deal in rows if unix(deal.created_at) >= second}
