@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from connector.clock import Clock
 
 #: An answer that comes later than usual by more than this was late on the CRM's side, not on its way there.
-MOST_LATE = timedelta(milliseconds=200)
+MOST_LATE = timedelta(milliseconds=500)
 
 #: How many times of the same call say what is usual.
 REMEMBERED = 32
