@@ -78,7 +78,7 @@ def test_name_that_ends_in_xml_is_answered_in_xml(ending: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["CRM.Deal.GET.json", "crm.deal.get.JSON", "crm.deal.get/", "crm.deal.get.json/"]
+    "path", ["CRM.Deal.GET.json", "crm.deal.get.JSON", "crm.deal.get/", "crm.deal.get.json/", "/crm.deal.get"]
 )
 def test_names_endings_and_a_last_slash_are_taken_as_they_come(path: str) -> None:
     answer = B24().http.get(f"/rest/1/{SECRET}/{path}?ID=10")

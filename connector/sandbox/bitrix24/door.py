@@ -60,7 +60,7 @@ class Door:
 
     def admit(self, rest: str, request: Request) -> Entrance:
         """`rest` is the path behind `/rest/`, without its ending; RestError when the door stays shut."""
-        parts = rest.strip("/").split("/")
+        parts = [part for part in rest.split("/") if part] or [""]
         is_webhook = len(parts) >= 3 and parts[0].isdigit()
         if is_webhook and self.site.switches.https_required and not request.is_secure:
             raise RestError(400, "INVALID_REQUEST", "Https required.")

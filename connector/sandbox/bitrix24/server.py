@@ -113,7 +113,9 @@ class Bitrix24:
     def blueprint(self) -> Blueprint:
         """All addresses of the portal, absolute, to be mounted at the root."""
         bp = Blueprint("bitrix24", __name__)
-        bp.add_url_rule("/rest/<path:rest>", "rest", self._rest, methods=["GET", "POST"])
+        # b24jssdk writes `/rest//method` as an application; the portal takes it, where Flask would redirect.
+        for path, name in (("/rest/<path:rest>", "rest"), ("/rest//<path:rest>", "rest_doubled")):
+            bp.add_url_rule(path, name, self._rest, methods=["GET", "POST"], merge_slashes=False)
         for path in ("/oauth/token/", "/oauth/token"):
             bp.add_url_rule(path, f"token{len(path)}", self._token, methods=["GET", "POST"])
         bp.add_url_rule("/oauth/authorize/", "authorize", self._authorize, methods=["GET"])
