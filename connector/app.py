@@ -32,6 +32,7 @@ from connector.documents.render import RenderPool
 from connector.effects import Effects
 from connector.errors import ConfigError, ConnectorError
 from connector.happenings import Happenings
+from connector.hook_watch import HookWatch
 from connector.intake import Intake
 from connector.playbook.check import check_names
 from connector.playbook.load import load_playbook
@@ -57,7 +58,7 @@ from connector.web.health import health
 from connector.web.oauth import oauth_pages
 from connector.web.register import register_pages
 from connector.web.tabs import tabs
-from connector.web.webhooks import webhooks
+from connector.web.webhooks import hook_path, webhooks
 from connector.worker import Handler, Worker
 
 log = logging.getLogger(__name__)
@@ -226,6 +227,14 @@ class App:
         return Consent(self.db, self.grants, self.oauth_servers, self.queue)
 
     @cached_property
+    def hook_watch(self) -> HookWatch:
+        return HookWatch(self.db, self.background_clients, self.hook_address, self.clock)
+
+    def hook_address(self, account: str) -> str:
+        """Where the account's CRM must call us. Holds a secret."""
+        return self.config.base_url.rstrip("/") + hook_path(self.config.account(account))
+
+    @cached_property
     def register(self) -> Register:
         return Register(self.db, self.queue, lambda: self.kit, self.clock.now)
 
@@ -360,6 +369,7 @@ class App:
             "directory": lambda job: background_directories.refresh(job.account),
             "reconcile": lambda job: self._discard(self.reconcile.run(job.account)),
             "recheck_held": lambda job: self._discard(self.effects.recheck_held(job.account)),
+            "webhook": lambda job: self._discard(self.hook_watch.check(job.account)),
         }
 
     def _make_clients(self, limiter: RateLimiter, patience: timedelta) -> Mapping[str, CrmClient]:
@@ -400,6 +410,7 @@ class App:
             ("reconcile", "*/4 * * * *", "reconcile"),
             ("directory", "17 * * * *", "directory"),
             ("held", "*/15 * * * *", "recheck_held"),
+            ("webhook", "7,37 * * * *", "webhook"),
         ]
         reports = [
             Schedule(

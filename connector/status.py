@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from connector.clock import Clock
 from connector.config import AccountConfig, Config
+from connector.hook_watch import REPAIRED
 from connector.reconcile import LAST
 from connector.store import cursors, facts, inbox, missed, outbox
 from connector.store.database import Database
@@ -73,6 +74,8 @@ class AccountStatus:
     dead: Sequence[Effect]
     dead_jobs: Sequence[DeadJob]
     missed: MissedHooks
+    #: When the CRM had stopped calling us and its webhook was made anew; None when that was not of late.
+    hook_repaired_at: datetime | None = None
     #: Why the CRM does not let us in and what to do about it, in Russian; "" when it does.
     consent_problem: str = ""
 
@@ -120,6 +123,7 @@ def gather(config: Config, db: Database, queue: JobQueue, clock: Clock, grants: 
                     dead_jobs=[job for job in failed if job.task != "effect" and job.died_at >= lately],
                     missed=_missed(conn, account.name, row, clock.now()),
                     consent_problem=problem,
+                    hook_repaired_at=_repaired_at(conn, account.name, lately),
                 )
             )
     with db.read() as conn:
@@ -137,6 +141,12 @@ def _missed(conn: Connection, account: str, row: AccountRow | None, now: datetim
         week=sum(days.values()),
         has_more=bool(last.get("has_more")),
     )
+
+
+def _repaired_at(conn: Connection, account: str, since: datetime) -> datetime | None:
+    kept = cursors.find(conn, account, REPAIRED)
+    at = datetime.fromisoformat(kept["at"]) if kept else None
+    return at if at is not None and at >= since else None
 
 
 def _consent_problem(account: AccountConfig, grants: Grants) -> str:

@@ -18,7 +18,6 @@ from connector.errors import ConfigError, CrmError, Problem
 from connector.store import facts
 from connector.store.sealing import new_key
 from connector.web.tabs import tab_path
-from connector.web.webhooks import hook_path
 
 #: How long the portal may take to answer our question; it sends events within seconds.
 ANSWER_WITHIN = timedelta(seconds=15)
@@ -74,7 +73,7 @@ def install_url(account: str | None) -> None:
 
 
 def _subscribe(app: App, config: AccountConfig) -> None:
-    address = app.config.base_url.rstrip("/") + hook_path(config)
+    address = app.hook_address(config.name)
     try:
         subscription = app.clients[config.name].subscribe(address)
     except CrmError as error:

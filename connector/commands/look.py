@@ -16,6 +16,7 @@ JOBS = {
     "event": "чтение сделки после сигнала CRM",
     "reconcile": "сверка",
     "directory": "чтение воронок и людей",
+    "webhook": "проверка вебхука",
     "recheck_held": "проверка того, что ждёт данных",
 }
 
@@ -28,6 +29,10 @@ def status() -> None:
         for account in found.accounts:
             zone = local_time(app, account.name)
             click.echo(f"{account.name} ({account.crm})")
+            if account.hook_repaired_at:
+                click.echo(
+                    f"  вебхук был отключён в CRM, включён снова: {stamp(account.hook_repaired_at, zone)}"
+                )
             if account.consent_problem:
                 click.echo(f"  НЕТ ДОСТУПА: {account.consent_problem}")
             if account.row is None or account.row.directory_read_at is None:
