@@ -379,6 +379,10 @@ class CrmEvent:
     note: str = ""
 
 
+#: Start of the note of an event that asks for one rule by its name: a robot in the CRM's own automation.
+RULE_ASKED = "rule: "
+
+
 @dataclass(frozen=True, slots=True)
 class CrmFile:
     """A file to put into the CRM; `name` is what people see there."""

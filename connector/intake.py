@@ -19,10 +19,10 @@ from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.deciding import Asked, Deciding
 from connector.directory import Directories
-from connector.domain import SERVICE_TAG, CrmEvent, Deal, EventKind, StageChange
+from connector.domain import RULE_ASKED, SERVICE_TAG, CrmEvent, Deal, EventKind, StageChange
 from connector.moves import Merge, entry_ordinal, merge
 from connector.own_moves import OwnMoves
-from connector.playbook.evaluate import Move
+from connector.playbook.evaluate import Called, Move
 from connector.store import facts, inbox, missed, outbox
 from connector.store.database import Database
 from connector.store.facts import AccountRow, DealRow, Directory
@@ -154,12 +154,17 @@ class Intake:
                 self._clock.sleep(min(early, SETTLE))
         with self._db.read() as conn:
             known = facts.deal_row(conn, row.account, row.entity_id)
-        if known is not None and known.read_at > row.received_at + CLOCK_SKEW:
+        call = _call(row)
+        if known is not None and known.read_at > row.received_at + CLOCK_SKEW and call is None:
             return Reading("сделка уже прочитана после этого сигнала")
-        return self.read_deal(row.account, row.entity_id, found=row.source in FINDERS)
+        return self.read_deal(row.account, row.entity_id, found=row.source in FINDERS, call=call)
 
-    def read_deal(self, account: str, deal_id: str, *, found: bool = False) -> Reading:
-        """Read a deal back and act on what changed. found: what is new was found by comparing, not told."""
+    def read_deal(
+        self, account: str, deal_id: str, *, found: bool = False, call: Asked | None = None
+    ) -> Reading:
+        """Read a deal back and act on what changed. found: what is new was found by comparing, not told;
+        call: a robot's call for one rule.
+        """
         started = self._clock.now()
         client = self._clients[account]
         with self._db.read() as conn:
@@ -179,6 +184,7 @@ class Intake:
             move for move in merged.to_ask if move.at >= account_row.live_since and ours.may_start_rules(move)
         ]
         occasions = [_asked(move, merged.history, directory) for move in moves]
+        occasions += [call] if call else []
         card, decisions = self._deciding.ask(occasions, lambda: client.card(deal), directory, account_row)
         decided_at = self._clock.now()
         if card is not None:
@@ -198,6 +204,8 @@ class Intake:
             self._try_again(conn, outbox.stopped_of(conn, account, deal_id), decided_at)
             if news and found:
                 self._count_missed(conn, account_row, deal_id, news, deal.updated_at)
+        if call is not None and not any(decision.asked is call for decision in decisions):
+            return Reading("робот зовёт правило, которого нет", news)
         return Reading(news=news)
 
     def _party_changed(self, row: InboxRow) -> Reading:
@@ -263,6 +271,15 @@ def _event_of(row: Mapping[str, Any]) -> CrmEvent:
 
 def _subject(kind: EventKind) -> str:
     return _PARTY_EVENTS.get(kind, "deal")
+
+
+def _call(row: InboxRow) -> Asked | None:
+    """The robot's call for a rule that this event is, if it is one."""
+    if not row.note.startswith(RULE_ASKED):
+        return None
+    rule = row.note.removeprefix(RULE_ASKED)
+    event_id = f"robot:{row.id}:{row.deliveries}"
+    return Asked(Called(rule), event_id, title="робот CRM", occurrence=event_id, at=row.received_at)
 
 
 def _asked(move: StageChange, history: Sequence[StageChange], directory: Directory) -> Asked:

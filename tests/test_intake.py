@@ -21,6 +21,7 @@ from connector.crm.base import CrmClient, EventBatch
 from connector.deciding import Deciding
 from connector.directory import Directories
 from connector.domain import (
+    RULE_ASKED,
     AccountInfo,
     CrmEvent,
     Deal,
@@ -490,3 +491,21 @@ def test_service_deal_starts_no_rule(desk: Desk) -> None:
     desk.hint()
     desk.work()
     assert desk.said() == []
+
+
+def test_robot_of_the_crm_runs_the_rule_that_it_names_on_each_call(desk: Desk) -> None:
+    desk.crm.history = [move("01", "new", after(-100))]
+    desk.crm.stands = deal("new", after(-100))
+
+    def call(rule: str, dedup: str) -> None:
+        event = CrmEvent(EventKind.DEAL_CHANGED, "7", dedup, note=f"{RULE_ASKED}{rule}")
+        desk.intake.receive("main", [event], {})
+        desk.work()
+
+    call("каждый раз", "r1")
+    call("Каждый раз", "r2")
+    call("Нет такого", "r3")
+    assert desk.said() == ["вход", "вход"]
+    assert [row.note for row in desk.rows() if row.status == "ignored"] == [
+        "робот зовёт правило, которого нет"
+    ]

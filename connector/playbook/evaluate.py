@@ -16,6 +16,7 @@ from connector.playbook.words import fold, same
 
 __all__ = [
     "CONDITION_VARIABLES",
+    "Called",
     "Evaluation",
     "Happened",
     "Move",
@@ -56,8 +57,15 @@ class Happened:
     document: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A robot of the CRM asked for the rule of that name: its own `when` does not matter then."""
+
+    rule: str
+
+
 #: What may start a rule.
-Occasion = Move | Happened
+Occasion = Move | Happened | Called
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +77,13 @@ class Evaluation:
 
 
 def candidates(playbook: Playbook, occasion: Occasion) -> list[Rule]:
-    """The rules whose `when` the occasion satisfies, in the playbook's order."""
+    """The rules that the occasion concerns, in the playbook's order."""
+    if isinstance(occasion, Called):
+        return [rule for rule in playbook.rules if same(rule.name, occasion.rule)]
     return [rule for rule in playbook.rules if matches(rule.when, occasion)]
 
 
-def matches(trigger: Trigger, occasion: Occasion, trace: Trace | None = None) -> bool:
+def matches(trigger: Trigger, occasion: Move | Happened, trace: Trace | None = None) -> bool:
     """Whether the occasion satisfies everything that the trigger says."""
     seen: Trace = [] if trace is None else trace
     if isinstance(occasion, Happened):
@@ -133,7 +143,9 @@ def evaluate(rule: Rule, occasion: Occasion, facts: Mapping[str, object]) -> Eva
     A condition that cannot be computed gives «error», whatever stands around the part that failed.
     """
     trace: Trace = []
-    if not matches(rule.when, occasion, trace):
+    if isinstance(occasion, Called):
+        trace.append(("вызвано роботом", same(rule.name, occasion.rule)))
+    elif not matches(rule.when, occasion, trace):
         return Evaluation("no_match", trace)
     if rule.condition is None:
         return Evaluation("match", trace)

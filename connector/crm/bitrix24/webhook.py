@@ -15,7 +15,7 @@ from collections.abc import Callable
 from connector.crm.base import WebhookBody
 from connector.crm.form import plain, read_form
 from connector.crm.wild import Malformed, Wild
-from connector.domain import CrmEvent, EventKind
+from connector.domain import RULE_ASKED, CrmEvent, EventKind
 from connector.errors import BadWebhook
 
 #: Application events carry working tokens; none of them may reach the store or the log.
@@ -136,7 +136,7 @@ def _rule_of(root: Wild) -> str:
     """«rule: …» with the name that our own robot was given; «» for any other robot."""
     properties = root.get("properties") or Wild({})
     rule = properties.text_at("rule") if root.text_at("code") == ROBOT else ""
-    return f"rule: {rule[:RULE_CHARS]}" if rule else ""
+    return f"{RULE_ASKED}{rule[:RULE_CHARS]}" if rule else ""
 
 
 def _some_id(data: Wild) -> str:
