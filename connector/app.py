@@ -28,21 +28,21 @@ from connector.deciding import Deciding
 from connector.delivery.email import EmailChannel
 from connector.directory import Directories
 from connector.documents.kit import Kit
+from connector.documents.pools import RenderPools
 from connector.documents.render import RenderPool
+from connector.edited import Edited
 from connector.effects import Effects
-from connector.errors import ConfigError, ConnectorError
+from connector.errors import ConnectorError
 from connector.happenings import Happenings
 from connector.hook_watch import HookWatch
 from connector.intake import Intake
-from connector.playbook.check import check_names
-from connector.playbook.load import load_playbook
+from connector.kit_alarm import KitAlarm
+from connector.kit_keeper import KitKeeper, Watch
 from connector.playbook.model import Playbook
 from connector.playbook.schedule import cron_of
 from connector.reconcile import Reconcile
 from connector.register import Register
 from connector.reporting import Reporting
-from connector.reports import REPORTS
-from connector.reports.render import check_templates
 from connector.scheduler import Scheduler, Tick
 from connector.status import Status, gather
 from connector.store import facts, inbox, missed
@@ -100,28 +100,28 @@ class App:
     # The kit: what people edit ------------------------------------------------------------------------------
 
     @cached_property
+    def kit_keeper(self) -> KitKeeper:
+        """The version of rules and templates at work; it changes while a role runs."""
+        return KitKeeper(self.config.templates_dir)
+
+    @property
+    def edited(self) -> Edited:
+        """All that people edit, as it is at work now; ConfigError names every mistake in it."""
+        return self.kit_keeper.current
+
+    @property
     def playbook(self) -> Playbook:
-        """The rules; ConfigError names every mistake in all that people edit, not in the rules alone."""
-        problems = check_templates(self.config.templates_dir, REPORTS)
-        playbook = kit = None
-        try:
-            playbook = load_playbook(self.config.templates_dir / "playbook")
-        except ConfigError as error:
-            problems += error.problems
-        try:
-            kit = self.kit
-        except ConfigError as error:
-            problems += error.problems
-        if playbook and kit:
-            problems += check_names(playbook, kit.documents, kit.messages, REPORTS, materials=kit.files)
-        if problems or playbook is None:
-            raise ConfigError(problems)
-        return playbook
+        return self.edited.playbook
+
+    @property
+    def kit(self) -> Kit:
+        """Documents, messages and own companies."""
+        return self.edited.kit
 
     @cached_property
-    def kit(self) -> Kit:
-        """Documents, messages and own companies; ConfigError names every mistake in them."""
-        return Kit.load(self.config.templates_dir)
+    def kit_alarm(self) -> KitAlarm:
+        names = [account.name for account in self.config.accounts]
+        return KitAlarm(self.db, self.queue, names, self.clock)
 
     # The store and the engine -------------------------------------------------------------------------------
 
@@ -183,10 +183,15 @@ class App:
         return self._make_clients(BackgroundShare(self.limiter, self.clock), HISTORY_PATIENCE)
 
     @cached_property
+    def render_pools(self) -> RenderPools:
+        pools = RenderPools(self.config.render_workers)
+        self._stack.callback(pools.close)
+        return pools
+
+    @property
     def render_pool(self) -> RenderPool:
-        pool = RenderPool(self.kit, self.config.render_workers)
-        self._stack.callback(pool.close)
-        return pool
+        """Render processes of the kit at work."""
+        return self.render_pools.of(self.kit)
 
     # Use cases ----------------------------------------------------------------------------------------------
 
@@ -219,8 +224,9 @@ class App:
 
     @cached_property
     def effects(self) -> Effects:
-        titles = {kind: template.title for kind, template in self.kit.documents.items()}
-        return Effects(self.db, self.queue, self.tools, self.clock, self.config.base_url, titles)
+        return Effects(
+            self.db, self.queue, self.tools, self.clock, self.config.base_url, lambda: self.kit.titles
+        )
 
     @cached_property
     def consent(self) -> Consent:
@@ -257,7 +263,7 @@ class App:
             clients=self.clients,
             email=self.email,
             sender=self.config.mail.sender,
-            templates_dir=self.config.templates_dir,
+            templates=lambda: self.edited.reports,
             playbook=lambda: self.playbook,
             clock=self.clock,
         )
@@ -269,22 +275,23 @@ class App:
     def tools(self, account: str) -> Tools:
         """What the actions of one account may use."""
         directory, row = self.directories.of(account)
+        edited = self.edited  # one version for all of it, whatever is saved meanwhile
         return Tools(
             db=self.db,
             clock=self.clock,
             client=self.clients[account],
             directory=directory,
             account_row=row,
-            playbook=self.playbook,
+            playbook=edited.playbook,
             card=self.cards.of,
-            kit=self.kit,
-            render_pool=self.render_pool,
+            kit=edited.kit,
+            render_pool=self.render_pools.of(edited.kit),
             email=self.email,
             sender=self.config.mail.sender,
         )
 
     def status(self) -> Status:
-        return gather(self.config, self.db, self.queue, self.clock, self.grants)
+        return gather(self.config, self.db, self.queue, self.clock, self.grants, self.kit_alarm.fault())
 
     # Roles --------------------------------------------------------------------------------------------------
 
@@ -338,12 +345,17 @@ class App:
         )
 
     def scheduler(self) -> Scheduler:
-        """Ticks; what is due becomes jobs."""
-        for account in self.config.accounts:
-            with self.db.begin() as conn:
-                sync(conn, account.name, self._schedules(account.name), self.clock.now())
+        """Ticks; what is due becomes jobs. Schedules follow the playbook when it is changed."""
+        self._sync_schedules()
+        self.kit_keeper.on_change.append(lambda _: self._sync_schedules())
         forget = Tick("inbox", timedelta(hours=1), self._forget_events)
         return Scheduler(self.db, self.queue, self.clock, [forget])
+
+    def watch(self) -> Watch:
+        """Follows what people edit while a role runs: a faultless change is at work within seconds."""
+        self.kit_keeper.on_look.append(self.kit_alarm.told)
+        self.kit_alarm.told([])  # we have just started with it: whatever was wrong is mended
+        return Watch(self.kit_keeper)
 
     def warm_up(self) -> None:
         """Start a render process before the first document needs it; a missing Pango is told here."""
@@ -383,6 +395,11 @@ class App:
             )
             for account in self.config.accounts
         }
+
+    def _sync_schedules(self) -> None:
+        for account in self.config.accounts:
+            with self.db.begin() as conn:
+                sync(conn, account.name, self._schedules(account.name), self.clock.now())
 
     def _make_directories(self, clients: Mapping[str, CrmClient]) -> Directories:
         crms: dict[str, str] = {account.name: account.crm for account in self.config.accounts}

@@ -47,7 +47,7 @@ class Effects:
         tools: Callable[[str], Tools],
         clock: Clock,
         base_url: str,
-        titles: Mapping[str, str] = _NO_TITLES,
+        titles: Callable[[], Mapping[str, str]] = lambda: _NO_TITLES,
     ) -> None:
         self._db = db
         self._queue = queue
@@ -58,7 +58,7 @@ class Effects:
 
     def describe(self, effect: Effect) -> str:
         """What the effect does, in Russian, with the titles that people gave to documents."""
-        return describe(effect, self._titles)
+        return describe(effect, self._titles())
 
     def handle(self, job: Job) -> None:
         """Run one effect. Raises what the action raised when it may be tried again."""
@@ -139,7 +139,7 @@ class Effects:
     def _hold(self, effect: Effect, error: HeldError) -> None:
         now = self._clock.now()
         with self._db.begin() as conn:
-            ask_key = self._ask(conn, effect, error) if error.missing else None
+            ask_key = self._ask(conn, effect, error) if error.missing and effect.deal_id else None
             if outbox.hold(conn, effect, error.reason, error.missing, ask_key, now):
                 self._close_answered_asks(conn, effect)
 
@@ -234,14 +234,15 @@ def describe(effect: Effect, titles: Mapping[str, str] = _NO_TITLES) -> str:
             to = {CLIENT: " клиенту", RESPONSIBLE: " ответственному"}.get(params["to"], "")
             subject = effect.result.get("subject")
             return f"письмо{to} — {subject}" if subject else f"письмо{to}"
-        case "task" | "ask" | "alarm":
+        case "task" | "ask" | "alarm" | "kit_alarm":
             return f"задача «{inner_quotes(params['text'].splitlines()[0])}»"
         case "note":
             return f"примечание «{inner_quotes(params['text'].splitlines()[0])}»"
         case "update":
             return f"изменение сделки: {_changes(params)}"
         case _:
-            return "закрыть задачу о недостающих данных"
+            about = "ошибке в шаблонах" if "text" in params else "недостающих данных"
+            return f"закрыть задачу о {about}"
 
 
 def _changes(params: Mapping[str, Any]) -> str:

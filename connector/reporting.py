@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
@@ -64,7 +63,7 @@ class Reporting:
         clients: Mapping[str, CrmClient],
         email: Channel,
         sender: str,
-        templates_dir: Path,
+        templates: Callable[[], Mapping[str, str]],
         playbook: Callable[[], Playbook],
         clock: Clock,
     ) -> None:
@@ -72,7 +71,7 @@ class Reporting:
         self._clients = clients
         self._email = email
         self._sender = sender
-        self._templates_dir = templates_dir
+        self._templates = templates
         self._playbook = playbook
         self._clock = clock
 
@@ -136,7 +135,7 @@ class Reporting:
             plans = plans_of(playbook, months, self._users(facts))
             is_working = playbook.working_calendar.is_working_day
             data = REPORTS[report].build(ReportInput(facts, plans, is_working))
-        return render(REPORTS[report], data, self._templates_dir)
+        return render(REPORTS[report], data, self._templates())
 
     def send_now(self, account: str, report: str) -> str:
         """Send the report at once to all whom the playbook's schedules name; a Russian line about it."""

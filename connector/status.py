@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from connector.clock import Clock
 from connector.config import AccountConfig, Config
 from connector.hook_watch import REPAIRED
+from connector.kit_alarm import KitFault
 from connector.reconcile import LAST
 from connector.store import cursors, facts, inbox, missed, outbox
 from connector.store.database import Database
@@ -86,16 +87,26 @@ class Status:
 
     accounts: tuple[AccountStatus, ...]
     refused: tuple[tuple[str, str, int], ...]
+    #: Why the newest change of rules and templates is not at work; None when it is.
+    kit_fault: KitFault | None = None
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing waits for a person: no effect failed for good, no other job of late, no consent."""
-        return not any(
+        """Whether nothing waits for a person: no effect failed for good, no other job of late, no consent,
+        and the templates are at work as they were saved."""
+        return self.kit_fault is None and not any(
             account.dead or account.dead_jobs or account.consent_problem for account in self.accounts
         )
 
 
-def gather(config: Config, db: Database, queue: JobQueue, clock: Clock, grants: Grants) -> Status:
+def gather(
+    config: Config,
+    db: Database,
+    queue: JobQueue,
+    clock: Clock,
+    grants: Grants,
+    kit_fault: KitFault | None = None,
+) -> Status:
     """The present state of the store."""
     found = []
     lately = clock.now() - JOBS_FOR
@@ -128,7 +139,7 @@ def gather(config: Config, db: Database, queue: JobQueue, clock: Clock, grants: 
             )
     with db.read() as conn:
         refused = inbox.refused(conn, (clock.now() - REFUSED_FOR).date())
-    return Status(tuple(found), tuple(refused))
+    return Status(tuple(found), tuple(refused), kit_fault)
 
 
 def _missed(conn: Connection, account: str, row: AccountRow | None, now: datetime) -> MissedHooks:

@@ -17,7 +17,7 @@ ADAPTERS = {"crm", "store", "delivery"}
 USE_CASES = {
     *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
     *("explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
-    *("deciding", "happenings", "hook_watch"),
+    *("deciding", "happenings", "hook_watch", "edited", "kit_keeper", "kit_alarm"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 
@@ -59,7 +59,7 @@ THIRD_PARTY = {
     "apscheduler": {"scheduler", "store", "playbook"},
     "sqlalchemy": {
         *("store", "figures", "intake", "effects", "web", "reporting", "actions", "loops"),
-        *("reconcile", "backfill", "status", "deciding", "happenings"),
+        *("reconcile", "backfill", "status", "deciding", "happenings", "kit_alarm"),
     },
     "weasyprint": {"documents"},
     "aiosmtpd": {"sandbox"},

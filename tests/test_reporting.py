@@ -26,6 +26,7 @@ from connector.domain import Period
 from connector.errors import ConfigError, CrmError, DeliveryError, RenderError, RetryLater
 from connector.playbook.model import CompanyCalendar, People, Person, Playbook, ReportSchedule, Target
 from connector.reporting import LATE_LIMIT, Reporting
+from connector.reports.render import read_templates
 from connector.store import report_runs
 from connector.store.database import Database
 from connector.store.jobs import Job
@@ -118,7 +119,7 @@ class Office:
             {ACCOUNT: self.crm},  # type: ignore[dict-item]
             self.mail,
             "Отчёты <connector@example.ru>",
-            templates,
+            lambda: read_templates(templates),
             lambda: PLAYBOOK,
             self.clock,
         )

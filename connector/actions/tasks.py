@@ -9,8 +9,12 @@ from typing import Any
 from connector.actions.base import Tools, search_from
 from connector.errors import HeldError, MissingField
 from connector.playbook.model import RESPONSIBLE
+from connector.playbook.people import ADMIN, find_user
 from connector.store import outbox
 from connector.store.outbox import Effect
+
+#: Whose task a mistake in the templates is: the first of these roles that the playbook has.
+ALARMED = ("head_of_sales", "owner")
 
 
 def give_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
@@ -40,11 +44,34 @@ def _user_of(role: str, tools: Tools) -> str:
     return user_id
 
 
+def give_kit_alarm(effect: Effect, tools: Tools) -> Mapping[str, Any]:
+    """Tell the head of sales that an edited template or rule is wrong. params: text, due_at.
+
+    Without that role it is the owner's, then the first of `people`, then an administrator's.
+    """
+    roles = tools.playbook.people.roles
+    role = next((name for name in (*ALARMED, *roles) if name in roles), None)
+    users = tools.directory.users.values()
+    admin = find_user(ADMIN, users)
+    responsible_id = _user_of(role, tools) if role else admin.id if admin else None
+    task_id = tools.client.add_task(
+        None,
+        effect.params["text"],
+        responsible_id=responsible_id,
+        due_at=datetime.fromisoformat(effect.params["due_at"]),
+        may_exist=effect.may_exist,
+        since=search_from(effect),
+    )
+    return {"task_id": task_id}
+
+
 def close_ask(effect: Effect, tools: Tools) -> Mapping[str, Any]:
-    """Close the task that asked for data: they are there now. params: ask_key."""
+    """Close a task that we gave: what it asked for is there now. params: ask_key; text, the task's result."""
     with tools.db.read() as conn:
         ask = outbox.by_key(conn, effect.account, effect.params["ask_key"])
     if ask is None or "task_id" not in ask.result:
         return {}
-    tools.client.complete_task(ask.result["task_id"], "Данные заполнены, документ ушёл.")
+    tools.client.complete_task(
+        ask.result["task_id"], effect.params.get("text", "Данные заполнены, документ ушёл.")
+    )
     return {"task_id": ask.result["task_id"]}

@@ -11,6 +11,7 @@ from connector.commands.common import account_option, chosen_account, local_time
 from connector.explain import STATUSES, as_lines, status_text, tell
 from connector.store import outbox
 from connector.store.jobs import DeadJob
+from connector.store.outbox import Effect
 
 JOBS = {
     "event": "чтение сделки после сигнала CRM",
@@ -26,6 +27,10 @@ def status() -> None:
     """Как дела: что пришло, что ушло, что ждёт и что не удалось. Код выхода 1, если что-то не удалось."""
     with opened() as app:
         found = app.status()
+        if found.kit_fault is not None:
+            click.echo("ПРАВИЛА И ШАБЛОНЫ: работает прежняя версия, в новой ошибка:")
+            for problem in found.kit_fault.problems:
+                click.echo(f"  {problem}")
         for account in found.accounts:
             zone = local_time(app, account.name)
             click.echo(f"{account.name} ({account.crm})")
@@ -57,9 +62,8 @@ def status() -> None:
             for job in account.dead_jobs[-5:]:
                 click.echo(f"  {stamp(job.died_at, zone)}  {_job(job)}: {job.error}")
             for effect in (*account.held, *account.dead):
-                click.echo(
-                    f"  сделка {effect.deal_id}: {app.effects.describe(effect)}: {status_text(effect)}"
-                )
+                deal = f"сделка {effect.deal_id}: " if effect.deal_id else ""
+                click.echo(f"  {deal}{app.effects.describe(effect)}: {status_text(effect)}")
         for name, reason, count in found.refused:
             click.echo(f"отклонено за неделю: {name}: {reason}: {count}")
     sys.exit(0 if found.is_well else 1)
@@ -88,9 +92,7 @@ def dead_letters(repeat: str | None, repeat_all: bool) -> None:
             dead = outbox.with_status(conn, "dead", limit=1000)
         # A dead effect's job says nothing that the effect does not.
         jobs = [job for job in app.queue.dead() if job.task != "effect"]
-        letters = {
-            str(e.id): f"{e.account}  сделка {e.deal_id}  {app.effects.describe(e)}: {e.error}" for e in dead
-        }
+        letters = {str(e.id): f"{e.account}  {_deal(e)}{app.effects.describe(e)}: {e.error}" for e in dead}
         letters |= {f"job-{job.id}": f"{job.account}  {_job(job)}: {job.error}" for job in jobs}
         chosen = list(letters) if repeat_all else [repeat] if repeat is not None else []
         done = {number: _repeat(app, number) for number in chosen}
@@ -111,6 +113,10 @@ def _repeat(app: App, number: str) -> bool:
         return app.effects.repeat(int(digits))
     with app.db.begin() as conn:
         return app.queue.requeue(conn, int(digits))
+
+
+def _deal(effect: Effect) -> str:
+    return f"сделка {effect.deal_id}  " if effect.deal_id else ""
 
 
 def _job(job: DeadJob) -> str:

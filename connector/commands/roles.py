@@ -79,6 +79,8 @@ class Running:
         self._stops: list[Callable[[], object]] = []
 
     def __enter__(self) -> Running:
+        watch = self._app.watch()
+        self._stops.append(watch.stop)
         if self._worker:
             worker = self._app.worker()
             thread = threading.Thread(target=worker.run, name="worker")
@@ -92,6 +94,7 @@ class Running:
         if self._server is not None:
             self._server.start(self._app.web())
             self._stops.insert(0, self._server.stop)
+        watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:

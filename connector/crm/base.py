@@ -207,7 +207,7 @@ class CrmClient(Past, ChangeLog, Directory, DealWriter, IncomingLeads, EventQueu
 
     def add_task(
         self,
-        deal_id: str,
+        deal_id: str | None,
         text: str,
         *,
         responsible_id: str | None,
@@ -215,7 +215,11 @@ class CrmClient(Past, ChangeLog, Directory, DealWriter, IncomingLeads, EventQueu
         may_exist: bool = False,
         since: datetime,
     ) -> str:
-        """Give a person a task bound to the deal; its id."""
+        """Give a person a task bound to the deal; its id.
+
+        Without a deal it is about the installation itself (amoCRM: bound to the service deal, see
+        `post_report`).
+        """
 
     def complete_task(self, task_id: str, result: str) -> None:
         """Close a task that we gave; a task that is gone or closed already is no error."""

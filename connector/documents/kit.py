@@ -127,6 +127,11 @@ class Kit:
         """The kit of these files, whose pictures were re-encoded before. Raises as `load` does."""
         return _Reader(files).kit()
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """What people call each kind of document."""
+        return {kind: template.title for kind, template in self.documents.items()}
+
     def seller(self, pipeline_name: str = "") -> Seller:
         """Our company that sells in the pipeline."""
         return self.companies.seller(pipeline_name)

@@ -77,6 +77,7 @@ class RenderPool:
         self._limits = limits or Limits()
         self._all = [_Child(kit, self._limits) for _ in range(workers)]
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+        self._is_retired = False
         for child in self._all:
             self._idle.put(child)
 
@@ -110,6 +111,20 @@ class RenderPool:
         """Typeset an empty page, so that a missing Pango is told at start: ConfigError."""
         self._ask("", {}, only_check=True, warm_up=True)
 
+    def retire(self) -> None:
+        """Another pool takes over: documents being made are finished here, and no process waits for more.
+
+        A late caller is still served, by a process that ends right after.
+        """
+        self._is_retired = True
+        resting: list[_Child] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                resting.append(self._idle.get_nowait())
+        for child in resting:
+            child.rest()
+            self._idle.put(child)
+
     def close(self) -> None:
         """End all processes; documents being made fail with RenderProcessError."""
         for child in self._all:
@@ -136,6 +151,8 @@ class RenderPool:
         try:
             answer = child.ask(request, self._limits.wall(rows))
         finally:
+            if self._is_retired:
+                child.rest()
             self._idle.put(child)
         if "over_limit" in answer or answer.get("exhausted"):
             raise RenderError(kind, "документ не уложился в предел времени или памяти и остановлен")
@@ -184,6 +201,10 @@ class _Child:
                 return {"over_limit": True}
             was_tried = True
         raise RenderProcessError("процесс вёрстки не отвечает")
+
+    def rest(self) -> None:
+        """End the process; the next document starts another one."""
+        self._stop()
 
     def end(self) -> None:
         self._closed = True

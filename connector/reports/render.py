@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from jinja2 import FileSystemLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
+from jinja2 import DictLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
 from jinja2.exceptions import SecurityError
 
 from connector.documents.environment import TemplateEnvironment
@@ -29,16 +29,25 @@ FILTERS = {
 }
 
 
-def render(report: Report, data: ReportData, templates_dir: Path) -> RenderedReport:
-    """The report as text and HTML.
+def render(report: Report, data: ReportData, sources: Mapping[str, str]) -> RenderedReport:
+    """The report as text and HTML. sources: what `read_templates` gave.
 
     Raises RenderError, with template and line, for a mistake in a template.
     """
-    text = _render(f"{report.name}.txt", data, templates_dir)
-    html = _render(f"{report.name}.html", data, templates_dir)
+    text = _render(f"{report.name}.txt", data, sources)
+    html = _render(f"{report.name}.html", data, sources)
     # Blocks that say nothing leave at most one empty line behind.
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()
     return RenderedReport(title=data.title, text=text + "\n", html=html)
+
+
+def read_templates(templates_dir: Path) -> dict[str, str]:
+    """The templates of all reports by their file's name."""
+    return {
+        file.name: file.read_text(encoding="utf-8")
+        for file in sorted((templates_dir / "reports").glob("*"))
+        if file.suffix in (".html", ".txt")
+    }
 
 
 def check_templates(templates_dir: Path, names: Iterable[str]) -> list[Problem]:
@@ -50,7 +59,7 @@ def check_templates(templates_dir: Path, names: Iterable[str]) -> list[Problem]:
         for suffix in ("txt", "html")
         if not (folder / f"{name}.{suffix}").is_file()
     ]
-    environment = _environment(folder, is_html=True)
+    environment = _environment({}, is_html=True)
     for file in sorted(folder.glob("*")):
         if file.suffix in (".html", ".txt"):
             try:
@@ -62,14 +71,14 @@ def check_templates(templates_dir: Path, names: Iterable[str]) -> list[Problem]:
     return problems
 
 
-def _environment(folder: Path, *, is_html: bool) -> TemplateEnvironment:
-    environment = TemplateEnvironment(FileSystemLoader(folder), autoescape=is_html)
+def _environment(sources: Mapping[str, str], *, is_html: bool) -> TemplateEnvironment:
+    environment = TemplateEnvironment(DictLoader(dict(sources)), autoescape=is_html)
     environment.filters.update(FILTERS)
     return environment
 
 
-def _render(name: str, data: ReportData, templates_dir: Path) -> str:
-    environment = _environment(templates_dir / "reports", is_html=name.endswith(".html"))
+def _render(name: str, data: ReportData, sources: Mapping[str, str]) -> str:
+    environment = _environment(sources, is_html=name.endswith(".html"))
     assert dataclasses.is_dataclass(data)
     fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
     try:

@@ -150,9 +150,9 @@ class Installation:
         self._stack.callback(program.close)
         return program
 
-    def start_web(self) -> Program:
-        """The receiver, ready and known to both CRMs."""
-        web = self.start("web")
+    def start_web(self, role: str = "web") -> Program:
+        """The receiver (or all roles in one: `serve`), ready and known to both CRMs."""
+        web = self.start(role)
         self.wait_for(lambda: answers(f"{self.base_url}/health"), "the web role")
         for account in self.app.config.accounts:
             self.app.directories.refresh(account.name)

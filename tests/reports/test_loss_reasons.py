@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from connector.domain import Outcome, Stage
 from connector.reports import REPORTS, ReportInput
 from connector.reports.loss_reasons import LossReport, _stage_name, loss_report
-from connector.reports.render import render
+from connector.reports.render import read_templates, render
 from tests.figures.past import Past
 from tests.reports.sales_past import AS_OF, ZONE, november
 
@@ -21,7 +21,7 @@ def report_of(conn: Connection, past: Past) -> LossReport:
 
 
 def text_of(data: LossReport) -> str:
-    return render(REPORTS["loss_reasons"], data, TEMPLATES).text.replace("\u00a0", " ")
+    return render(REPORTS["loss_reasons"], data, read_templates(TEMPLATES)).text.replace("\u00a0", " ")
 
 
 def test_the_week_before_this_one_is_reported_whole(conn: Connection) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, update
 from connector.domain import Period
 from connector.reports import REPORTS, RenderedReport, ReportInput
 from connector.reports.owner_daily import OwnerDaily, owner_daily, same_days_before
-from connector.reports.render import render
+from connector.reports.render import read_templates, render
 from connector.store.missed import Missed, add
 from connector.store.schema import accounts
 from tests.figures.past import Past, utc
@@ -25,7 +25,7 @@ def report_of(conn: Connection, past: Past, as_of: str = AS_OF, plans: object = 
 
 
 def shown(data: OwnerDaily) -> RenderedReport:
-    return render(REPORTS["owner_daily"], data, TEMPLATES)
+    return render(REPORTS["owner_daily"], data, read_templates(TEMPLATES))
 
 
 def plain(text: str) -> str:

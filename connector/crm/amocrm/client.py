@@ -171,7 +171,7 @@ class AmoCrmClient:
 
     def add_task(
         self,
-        deal_id: str,
+        deal_id: str | None,
         text: str,
         *,
         responsible_id: str | None,

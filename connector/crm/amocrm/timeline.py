@@ -61,7 +61,7 @@ class Timeline:
 
     def add_task(
         self,
-        deal_id: str,
+        deal_id: str | None,
         text: str,
         *,
         responsible_id: str | None,
@@ -69,7 +69,11 @@ class Timeline:
         may_exist: bool,
         since: datetime,
     ) -> str:
-        """A task of type «Связаться»; without `responsible_id` amoCRM gives it to the token's user."""
+        """A task of type «Связаться»; without `responsible_id` amoCRM gives it to the token's user.
+
+        One that is about no deal stands in the service deal: amoCRM shows it there with our reports.
+        """
+        deal_id = self.service_deal() if deal_id is None else deal_id
         if may_exist:
             known = self._find_task(deal_id, text, responsible_id, since - CLOCK_SKEW)
             if known is not None:

@@ -240,7 +240,7 @@ class Bitrix24Client:
 
     def add_task(
         self,
-        deal_id: str,
+        deal_id: str | None,
         text: str,
         *,
         responsible_id: str | None,

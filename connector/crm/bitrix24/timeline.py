@@ -45,7 +45,7 @@ class Timeline:
 
     def add_task(
         self,
-        deal_id: str,
+        deal_id: str | None,
         text: str,
         *,
         responsible_id: str | None,
@@ -53,7 +53,7 @@ class Timeline:
         may_exist: bool,
         since: datetime,
     ) -> str:
-        """A task bound to the deal; without `responsible_id` it goes to the webhook's user."""
+        """A task, bound to the deal if there is one; without `responsible_id` for the webhook's user."""
         title = _title(text)
         if may_exist:
             known = self._find_task(deal_id, title, responsible_id, since - CLOCK_SKEW)
@@ -63,8 +63,9 @@ class Timeline:
             "TITLE": title,
             "RESPONSIBLE_ID": int(responsible_id or self._me()),
             "DEADLINE": due_at.isoformat(),
-            "UF_CRM_TASK": [f"D_{deal_id}"],
         }
+        if deal_id is not None:
+            fields["UF_CRM_TASK"] = [f"D_{deal_id}"]
         if text.strip() != title:
             fields["DESCRIPTION"] = text
         return self._api.write("tasks.task.add", {"fields": fields}, lambda result: result["task"]["id"].id())
@@ -134,12 +135,15 @@ class Timeline:
         return None
 
     def _find_task(
-        self, deal_id: str, title: str, responsible_id: str | None, earliest: datetime
+        self, deal_id: str | None, title: str, responsible_id: str | None, earliest: datetime
     ) -> str | None:
+        filters: dict[str, object] = {">=CREATED_DATE": earliest.isoformat()}
+        if deal_id is not None:
+            filters["UF_CRM_TASK"] = f"D_{deal_id}"
         rows = self._api.offset(
             "tasks.task.list",
             {
-                "filter": {"UF_CRM_TASK": f"D_{deal_id}", ">=CREATED_DATE": earliest.isoformat()},
+                "filter": filters,
                 "order": {"ID": "desc"},
                 "select": ["ID", "TITLE", "RESPONSIBLE_ID", "CREATED_DATE", "UF_CRM_TASK"],
             },
@@ -149,7 +153,8 @@ class Timeline:
         for task_id, said, person, bound_to, at in rows:
             if at < earliest:
                 return None
-            if said == title and f"D_{deal_id}" in bound_to and responsible_id in (None, person):
+            is_there = deal_id is None or f"D_{deal_id}" in bound_to
+            if said == title and is_there and responsible_id in (None, person):
                 return task_id
         return None
 
