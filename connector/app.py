@@ -30,7 +30,7 @@ from connector.directory import Directories
 from connector.documents.kit import Kit
 from connector.documents.pools import RenderPools
 from connector.documents.render import RenderPool
-from connector.edited import Edited
+from connector.edited import Edited, trial_of_change
 from connector.effects import Effects
 from connector.errors import ConnectorError
 from connector.happenings import Happenings
@@ -102,7 +102,7 @@ class App:
     @cached_property
     def kit_keeper(self) -> KitKeeper:
         """The version of rules and templates at work; it changes while a role runs."""
-        return KitKeeper(self.config.templates_dir)
+        return KitKeeper(self.config.templates_dir, trial_of_change)
 
     @property
     def edited(self) -> Edited:
@@ -334,6 +334,7 @@ class App:
             for account in self.config.accounts:
                 for task in ("directory", "reconcile"):
                     self.queue.enqueue(conn, task, {}, account=account.name, queue=BACKGROUND)
+        self.kit_keeper.on_change.append(lambda _: self.warm_up())
         return Worker(
             self.queue,
             self._handlers(),

@@ -1,7 +1,7 @@
 """All that people edit, read from the templates folder and checked whole: rules, kit, report templates.
 
 What is read is kept in memory, so that a file which is being saved right now gets into nothing. Knows no CRM
-and no store; asks no render process.
+and no store.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from connector.documents import trial
 from connector.documents.kit import FOLDERS, Kit
-from connector.errors import ConfigError
+from connector.errors import ConfigError, Problem
 from connector.playbook.check import check_names
 from connector.playbook.load import load_playbook
 from connector.playbook.model import Playbook
@@ -49,10 +50,20 @@ def read(templates_dir: Path) -> Edited:
     except ConfigError as error:
         problems += error.problems
     if playbook and kit:
-        problems += check_names(playbook, kit.documents, kit.messages, REPORTS, materials=kit.files)
+        promised = {name: letter.attachments for name, letter in kit.messages.items()}
+        problems += check_names(
+            playbook, kit.documents, kit.messages, REPORTS, materials=kit.files, promised=promised
+        )
     if problems or playbook is None or kit is None:
         raise ConfigError(problems)
     return Edited(playbook, kit, read_templates(templates_dir), _digest(templates_dir))
+
+
+def trial_of_change(before: Edited, found: Edited) -> list[Problem]:
+    """Mistakes that rendering a changed folder shows: its letters, and the documents that look otherwise."""
+    if before.kit.files == found.kit.files:
+        return []
+    return trial.run(found.kit, kinds=trial.changed_kinds(before.kit, found.kit))
 
 
 def signature(templates_dir: Path) -> Signature:

@@ -8,10 +8,15 @@ import click
 
 from connector.app import App
 from connector.commands.common import opened
-from connector.errors import Problem
+from connector.documents import trial
+from connector.documents.sample_deals import SAMPLES
+from connector.errors import ConfigError, Problem
 from connector.playbook.check import check_against_crm, check_fields
 from connector.playbook.model import UpdateAction
 from connector.store import facts
+
+#: Render processes of the trial: a second one halves the wait, more than two would take the machine.
+TRIED_AT_ONCE = 2
 
 
 @click.command()
@@ -20,7 +25,13 @@ def check(offline: bool) -> None:
     """Проверить настройки, правила и шаблоны; назвать каждую ошибку с её местом."""
     with opened() as app:
         playbook = app.playbook
-        click.echo(f"Правил: {len(playbook.rules)}, документов: {len(app.kit.documents)}. Файлы в порядке.")
+        mistakes = trial.run(app.kit, workers=TRIED_AT_ONCE)
+        if mistakes:
+            raise ConfigError(mistakes)
+        click.echo(
+            f"Правил: {len(playbook.rules)}, документов: {len(app.kit.documents)}, писем: "
+            f"{len(app.kit.messages)}. Файлы в порядке, всё сделано для пробы на {len(SAMPLES)} примерах."
+        )
         if offline:
             return
         problems: list[Problem] = []

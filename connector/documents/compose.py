@@ -14,6 +14,7 @@ from connector.documents.docx import render_docx
 from connector.documents.environment import TemplateEnvironment, collect_missing, loader, wrap
 from connector.documents.kit import Kit
 from connector.documents.places import FAULTS
+from connector.documents.template_errors import in_russian
 from connector.errors import RenderError
 
 if TYPE_CHECKING:
@@ -38,23 +39,27 @@ class Composer:
                 self._source(format_, kind, names)
         return list(found.names)
 
-    def compose(self, kind: str, context: Mapping[str, Any]) -> tuple[list[tuple[str, bytes]], list[str]]:
+    def compose(
+        self, kind: str, context: Mapping[str, Any], *, draft: bool = False
+    ) -> tuple[list[tuple[str, bytes]], list[str]]:
         """(format, content) of every format of the kind, and the missing names; either is empty.
+
+        A draft is made in any case: it is marked as one, and prints the names of what is missing.
 
         Errors: RenderError; OSError when the machine has no Pango.
         """
         names, faults = self._names(kind, context)
-        with collect_missing(faults) as found:
+        with collect_missing(faults, draft=draft) as found:
             self._add_clauses(kind, names)
             formats = self._kit.documents[kind].formats
             sources = [(format_, self._source(format_, kind, names)) for format_ in formats]
-        if found.names:
+        if found.names and not draft:
             return [], list(found.names)
         extra = _payment_picture(context)
         return [
-            (format_, self.typesetter.pdf(source, extra) if isinstance(source, str) else source)
+            (format_, self.typesetter.pdf(source, extra, draft=draft) if isinstance(source, str) else source)
             for format_, source in sources
-        ], []
+        ], list(found.names)
 
     @cached_property
     def typesetter(self) -> Typesetter:
@@ -83,7 +88,7 @@ class Composer:
         try:
             return self._environment.get_template(name).render(names)
         except TemplateSyntaxError as error:
-            raise RenderError(f"documents/{error.name or name}", str(error.message), error.lineno) from None
+            raise RenderError(f"documents/{error.name or name}", in_russian(error), error.lineno) from None
         except TemplateNotFound as error:
             raise RenderError(f"documents/{name}", f"нет шаблона «{error.name}»") from None
         except (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as error:

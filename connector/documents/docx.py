@@ -15,7 +15,9 @@ from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
+from connector.documents.docx_lint import straight_quotes
 from connector.documents.environment import TemplateEnvironment
+from connector.documents.template_errors import in_russian
 from connector.errors import RenderError
 
 MAX_UNPACKED = 20_000_000
@@ -54,14 +56,20 @@ def render_docx(
     """
     from docxtpl import DocxTemplate
 
+    class Template(DocxTemplate):  # type: ignore[misc]
+        """Word's own quotes inside tags are made straight, as the check before it assumes."""
+
+        def patch_xml(self, src_xml: str) -> str:
+            return straight_quotes(str(super().patch_xml(src_xml)))
+
     check_package(name, template)
-    document = DocxTemplate(io.BytesIO(template))
+    document = Template(io.BytesIO(template))
     out = io.BytesIO()
     try:
         document.render(dict(context), jinja_env=environment, autoescape=True)
         document.save(out)
     except TemplateSyntaxError as error:
-        raise RenderError(name, f"{error.message} (в теге Word-шаблона)") from None
+        raise RenderError(name, f"{in_russian(error)} (в теге Word-шаблона)") from None
     except TemplateError as error:
         raise RenderError(name, str(error)) from None
     return _with_fixed_times(out.getvalue())

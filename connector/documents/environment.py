@@ -43,20 +43,21 @@ class Missing:
     """What a render asked for and did not get.
 
     `faulty` maps names that are filled in wrongly to what is wrong; even a test of such a name counts as use,
-    so that a wrong КПП does not quietly drop out of a document.
+    so that a wrong КПП does not quietly drop out of a document. In a draft the name itself is printed.
     """
 
     faulty: Mapping[str, str] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
+    is_draft: bool = False
 
 
 _current: ContextVar[Missing | None] = ContextVar("missing", default=None)
 
 
 @contextmanager
-def collect_missing(faulty: Mapping[str, str] | None = None) -> Iterator[Missing]:
+def collect_missing(faulty: Mapping[str, str] | None = None, *, draft: bool = False) -> Iterator[Missing]:
     """Within it, missing names are noted in the result instead of raising UndefinedError."""
-    found = Missing(faulty or {})
+    found = Missing(faulty or {}, is_draft=draft)
     token = _current.set(found)
     try:
         yield found
@@ -115,7 +116,8 @@ class Absent(Undefined):
 
     def __str__(self) -> str:
         self._note()
-        return ""
+        found = _current.get()
+        return f"[{self._full_path}]" if found is not None and found.is_draft else ""
 
     def __iter__(self) -> Iterator[Any]:
         self._note()

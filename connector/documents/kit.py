@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, TemplateSyntaxError, meta
 
-from connector.documents import company, materials, pictures
+from connector.documents import company, kit_check, materials, pictures
 from connector.documents.clauses import ContractText, read_clauses
 from connector.documents.company import Companies, Seller
 from connector.documents.docx import check_package
@@ -25,7 +25,6 @@ from connector.documents.environment import TemplateEnvironment
 from connector.documents.materials import Case, read_cases
 from connector.documents.messages_file import MessageTemplate, read_message
 from connector.documents.template_errors import in_russian
-from connector.documents.template_names import OF_DOCUMENTS, known_names, unknown_names
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError, Problem, RenderError
 from connector.playbook.source import shown
@@ -115,11 +114,12 @@ class Kit:
             files[name] = content
         try:
             kit = cls.from_files(files)
-            problems += kit.unknown_names()
+            problems += kit_check.check(kit)
         except ConfigError as error:
             problems += error.problems
+        problems += kit_check.check_texts(files, _assets(files))
         if problems:
-            raise ConfigError([_placed(problem, templates_dir) for problem in problems])
+            raise ConfigError([_placed(problem, templates_dir) for problem in dict.fromkeys(problems)])
         return kit
 
     @classmethod
@@ -139,25 +139,6 @@ class Kit:
     def genitive(self, text: str) -> str | None:
         """The genitive that a person wrote down for this very text, if any."""
         return self.companies.genitives.get(text)
-
-    def unknown_names(self) -> list[Problem]:
-        """Names in templates, letters and clauses that no deal can ever fill in: slips of their author."""
-        letters = known_names(self.documents)
-        documents = {**letters, **OF_DOCUMENTS}
-        found: list[tuple[str, str]] = []
-        for name in self.files:
-            if name.endswith(".html") and name.startswith("documents/"):
-                wrong = unknown_names(TemplateEnvironment(), self.text(name), documents)
-                found += [(f"{name}:{line}", message) for line, message in wrong]
-        for message in self.messages.values():
-            for source, offset in ((message.subject, 1), (message.body, message.body_line)):
-                wrong = unknown_names(TemplateEnvironment(), source, letters)
-                found += [(f"messages/{message.name}.md:{line + offset}", text) for line, text in wrong]
-        for contract in self.clauses.values():
-            for place, source in contract.sources():
-                wrong = unknown_names(TemplateEnvironment(), source, documents)
-                found += [(place, text) for _, text in wrong]
-        return [Problem(place, message) for place, message in dict.fromkeys(found)]
 
     def for_render(self) -> dict[str, bytes]:
         """What a render process needs: all but the files that letters carry."""
@@ -183,14 +164,7 @@ class Kit:
 
     def assets(self) -> dict[str, tuple[bytes, str]]:
         """Pictures and fonts by the exact address a template may write: `asset:logo.png`, `font:…ttf`."""
-        found = {}
-        for name, content in self.files.items():
-            file = name.rpartition("/")[2]
-            if name.startswith("fonts/") and name.endswith(".ttf"):
-                found[f"font:{file}"] = (content, "font/ttf")
-            elif name.startswith("documents/pictures/"):
-                found[f"asset:{file}"] = (content, pictures.mime_type(content))
-        return found
+        return _assets(self.files)
 
     def fingerprint(self, kind: str) -> str:
         """SHA-256 of all that decides how this kind looks: template, what it includes, styles, pictures,
@@ -200,7 +174,7 @@ class Kit:
         """
         template = self.documents[kind]
         names = {name for name in self.for_render() if not name.endswith((".html", ".docx", ".md"))}
-        names |= {f"documents/{name}" for name in self._reached(f"{kind}.html")}
+        names |= {f"documents/{name}" for name in self.reached(f"{kind}.html")}
         if "docx" in template.formats:
             names.add(f"documents/{kind}.docx")
         digest = hashlib.sha256(kind.encode())
@@ -208,7 +182,8 @@ class Kit:
             digest.update(f"\0{name}\0{hashlib.sha256(self.files[name]).hexdigest()}".encode())
         return digest.hexdigest()
 
-    def _reached(self, name: str) -> set[str]:
+    def reached(self, name: str) -> set[str]:
+        """A document template and all that it includes, extends or imports, by their names in the folder."""
         sources, parser = self.sources("documents"), Environment(autoescape=True)
         reached: set[str] = set()
         queue = [name]
@@ -357,6 +332,17 @@ def _files(templates_dir: Path) -> Iterator[Path]:
             is_known = path.suffix.lower() in _SUFFIXES or folder + "/" == MATERIALS
             if is_known and path.is_file() and not path.name.startswith((".", "~")):
                 yield path
+
+
+def _assets(files: Mapping[str, bytes]) -> dict[str, tuple[bytes, str]]:
+    found = {}
+    for name, content in files.items():
+        file = name.rpartition("/")[2]
+        if name.startswith("fonts/") and name.endswith(".ttf"):
+            found[f"font:{file}"] = (content, "font/ttf")
+        elif name.startswith("documents/pictures/"):
+            found[f"asset:{file}"] = (content, pictures.mime_type(content))
+    return found
 
 
 def _is_material(name: str) -> bool:

@@ -33,10 +33,11 @@ class Message:
     text: str
     html: str
     attachments: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
-def render_message(kit: Kit, name: str, context: Mapping[str, Any]) -> Message:
-    """The letter `name` for one deal.
+def render_message(kit: Kit, name: str, context: Mapping[str, Any], *, draft: bool = False) -> Message:
+    """The letter `name` for one deal; a draft prints the names of what is missing and lists them.
 
     Errors: HeldError naming every missing datum at once; RenderError for a mistake in the template.
     """
@@ -48,10 +49,11 @@ def render_message(kit: Kit, name: str, context: Mapping[str, Any]) -> Message:
         TemplateEnvironment(autoescape=False),
         TemplateEnvironment(autoescape=False, finalize=_escape),
     )
-    with collect_missing(context.get(FAULTS, {})) as missing:
+    with collect_missing(context.get(FAULTS, {}), draft=draft) as missing:
         subject = _render(plain, template.subject, names, f"messages/{name}.md", 1)
         source = _render(marked, template.body, names, f"messages/{name}.md", template.body_line)
-    _check(name, missing, context)
+    if not draft:
+        _check(name, missing, context)
     tokens = _markdown().parse(source)
     html = _markdown().renderer.render(tokens, _markdown().options, {})
     return Message(
@@ -59,6 +61,7 @@ def render_message(kit: Kit, name: str, context: Mapping[str, Any]) -> Message:
         text=_as_text(tokens),
         html=_laid_out(kit, names, html),
         attachments=template.attachments,
+        missing=tuple(missing.names),
     )
 
 

@@ -26,6 +26,7 @@ class MessageTemplate:
     body: str
     attachments: tuple[str, ...]
     body_line: int
+    attachments_line: int = 1
 
 
 def read_message(path: str, text: str) -> MessageTemplate:
@@ -66,4 +67,6 @@ def read_message(path: str, text: str) -> MessageTemplate:
         raise ConfigError(file.problems)
     assert isinstance(attachments, list)
     name = path.rpartition("/")[2].removesuffix(".md")
-    return MessageTemplate(name, subject, body, tuple(map(str, attachments)), body_line)
+    place = file.place(next((key for key in _ATTACHMENTS if key in file.data), ""))
+    line = int(place.rpartition(":")[2])
+    return MessageTemplate(name, subject, body, tuple(map(str, attachments)), body_line, line)

@@ -21,6 +21,14 @@ logging.getLogger("fontTools").setLevel(logging.CRITICAL)
 Assets = Mapping[str, tuple[bytes, str]]
 #: Fit for archives, and transparency (stamps) is allowed.
 VARIANT = "pdf/a-3b"
+#: Nobody shall send a draft by mistake: it says so on every page.
+DRAFT = """
+body::after {
+  content: "ЧЕРНОВИК"; position: fixed; top: 105mm; left: 0; width: 100%; text-align: center;
+  font: bold 88pt "PT Sans", "DejaVu Sans", sans-serif; color: rgba(190, 30, 30, 0.16);
+  transform: rotate(-35deg); white-space: nowrap;
+}
+"""
 
 
 class BlockedError(ValueError):
@@ -52,12 +60,15 @@ class Typesetter:
         self._fonts = FontConfiguration()
         self._styles = CSS(string=styles, font_config=self._fonts, url_fetcher=AssetFetcher(self._assets))
 
-    def pdf(self, html: str, extra: Assets) -> bytes:
-        """The document; the same bytes for the same HTML. extra: assets of this one alone (its QR code)."""
+    def pdf(self, html: str, extra: Assets, *, draft: bool = False) -> bytes:
+        """The document; the same bytes for the same HTML. extra: assets of this one alone (its QR code).
+
+        A draft bears the word across every page.
+        """
         fetcher = AssetFetcher({**self._assets, **extra})
         document = HTML(string=html, base_url=None, url_fetcher=fetcher)
         content: bytes = document.write_pdf(
-            stylesheets=[self._styles],
+            stylesheets=[self._styles, CSS(string=DRAFT)] if draft else [self._styles],
             font_config=self._fonts,
             pdf_variant=VARIANT,
             presentational_hints=False,

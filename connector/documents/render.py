@@ -107,6 +107,24 @@ class RenderPool:
         answer = self._ask(kind, context, only_check=True)
         self._raise_missing(kind, [name for name in answer["missing"] if name != "документ.номер"], context)
 
+    def draft(self, kind: str, context: Mapping[str, Any]) -> tuple[list[RenderedFile], list[str]]:
+        """The files marked «ЧЕРНОВИК», and the names of what is missing, which they print in its stead.
+
+        Raises as `render`, but HeldError never.
+        """
+        template = self._kit.documents.get(kind)
+        if template is None:
+            raise RenderError(kind, "нет такого вида документа")
+        answer = self._ask(kind, context, only_check=False, draft=True)
+        said = {**context.get("документ", {}), "номер": None}
+        files = [
+            RenderedFile(
+                form, f"Черновик. {template.file_name(said, form)}", MIME_TYPES[form], unpack(content)
+            )
+            for form, content in answer["files"]
+        ]
+        return files, [name for name in answer["missing"] if name != "документ.номер"]
+
     def warm_up(self) -> None:
         """Typeset an empty page, so that a missing Pango is told at start: ConfigError."""
         self._ask("", {}, only_check=True, warm_up=True)
@@ -137,7 +155,13 @@ class RenderPool:
         self.close()
 
     def _ask(
-        self, kind: str, context: Mapping[str, Any], *, only_check: bool, warm_up: bool = False
+        self,
+        kind: str,
+        context: Mapping[str, Any],
+        *,
+        only_check: bool,
+        warm_up: bool = False,
+        draft: bool = False,
     ) -> dict[str, Any]:
         rows = len(context.get("товары", ()))
         request = {
@@ -145,6 +169,7 @@ class RenderPool:
             "context": freeze(context),
             "only_check": only_check,
             "warm_up": warm_up,
+            "draft": draft,
             "cpu_s": self._limits.cpu(rows),
         }
         child = self._idle.get()

@@ -49,7 +49,7 @@ def _answer(composer: Composer, request: dict[str, Any]) -> dict[str, Any]:
             return {"files": [], "missing": []}
         if request["only_check"]:
             return {"files": [], "missing": composer.missing(kind, context)}
-        files, missing = composer.compose(kind, context)
+        files, missing = composer.compose(kind, context, draft=bool(request.get("draft")))
         return {"files": [[format_, pack(content)] for format_, content in files], "missing": missing}
     except RenderError as error:
         return {"error": str(error).partition(": ")[2], "template": error.template, "line": error.line}

@@ -24,6 +24,8 @@ def in_russian(error: TemplateSyntaxError) -> str:
         return f"лишнее {{% end{found[1]} %}}: открывающего {{% {found[1]} … %}} выше нет"
     if found := re.match(r"Encountered unknown tag '(.+?)'", text):
         return unknown("неизвестная команда", found[1], _TAGS)
+    if text.startswith("No filter named 'safe'"):
+        return "фильтр safe запрещён: название клиента стало бы разметкой; уберите его, всё экранируется само"
     if found := re.match(r"No (filter|test) named '(.+?)'", text):
         known = TemplateEnvironment().filters if found[1] == "filter" else TemplateEnvironment().tests
         what = "неизвестный фильтр" if found[1] == "filter" else "неизвестная проверка"

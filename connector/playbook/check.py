@@ -5,8 +5,9 @@ Everything is handed in; nothing here asks a CRM or reads a file.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from connector.domain import LossReason, Pipeline, User
 from connector.errors import Problem
@@ -55,10 +56,12 @@ def check_names(
     *,
     materials: Collection[str] | None = None,
     channels: Collection[str] = ("email",),
+    promised: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[Problem]:
     """Every document, message, report, material and channel that the playbook names and that does not exist.
 
     `materials` are files of the kit as `attach` names them («materials/price.pdf»); None: unchecked.
+    `promised`: kinds of documents that a letter says are attached; its rule must make and attach them.
     """
     problems = []
     for rule in playbook.rules:
@@ -68,6 +71,7 @@ def check_names(
                 wrong.append((("document",), unknown("нет шаблона документа", action.kind, documents)))
             elif isinstance(action, SendAction):
                 wrong += _wrong_in_send(action, messages, materials, channels)
+                wrong += _broken_promises(action, rule, promised.get(action.message, ()))
             problems += [
                 Problem(rule.place_of("do", index, *path), f"правило «{rule.name}»: {message}")
                 for path, message in wrong
@@ -97,6 +101,20 @@ def _wrong_in_send(
             known = [file for file in materials if file.startswith(MATERIALS) and not file.endswith(".yml")]
             message = unknown("нет файла", attachment, known)
             yield ("attach", number), message if known else f"{message}: положите его в папку materials"
+
+
+def _broken_promises(
+    action: SendAction, rule: Rule, promised: Collection[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    kinds = {made.id: made.kind for made in rule.do if isinstance(made, DocumentAction)}
+    attached = {kinds.get(name) for name in action.attach}
+    for kind in promised:
+        if kind not in attached:
+            yield (
+                ("send",),
+                f"письмо «{action.message}» обещает вложение «{kind}», а правило его не прикладывает: "
+                f"нужны document: {kind} и attach: [{kind}]",
+            )
 
 
 def _check_trigger(rule: Rule, pipelines: Sequence[Pipeline]) -> Iterator[Problem]:

@@ -1,0 +1,93 @@
+"""Every document and letter made for three invented deals: a render shows what no reading does.
+
+A missing datum is no mistake here: the deal that lacks it would wait for it. A template that cannot be
+rendered, or takes too long, is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from connector.documents import context as contexts
+from connector.documents.context import Issued
+from connector.documents.kit import Kit
+from connector.documents.messages import render_message
+from connector.documents.render import Limits, RenderPool
+from connector.documents.sample_deals import DAY, MANAGER, SAMPLES, Sample
+from connector.errors import Problem, RenderError
+
+#: What one document of a sample may take: a dozen rows are typeset in a second on a slow machine.
+LIMITS = Limits(wall_s=20.0, cpu_s=20)
+
+
+def sample_context(kit: Kit, sample: Sample, kind: str | None) -> dict[str, Any]:
+    """What a document (`kind`) or a letter (None) sees of a sample; every kind is issued, as № 1."""
+    seller = kit.seller(sample.pipeline)
+    issued = [
+        Issued(other, template.title, template.number(1, DAY), DAY, sample.card.deal.amount)
+        for other, template in kit.documents.items()
+        if kind is None and template.series(seller.key)
+    ]
+    return contexts.build(
+        sample.card,
+        kit=kit,
+        kind=kind,
+        responsible=MANAGER,
+        stage_name=sample.stage,
+        pipeline_name=sample.pipeline,
+        number=kit.documents[kind].number(1, DAY) if kind is not None else None,
+        issued_on=DAY,
+        attachments=issued,
+    )
+
+
+def changed_kinds(before: Kit, after: Kit) -> list[str]:
+    """Kinds of documents that look otherwise by the newer kit, or that it alone has."""
+    return [
+        kind
+        for kind in after.documents
+        if kind not in before.documents or before.fingerprint(kind) != after.fingerprint(kind)
+    ]
+
+
+def run(kit: Kit, *, kinds: Collection[str] | None = None, workers: int = 1) -> list[Problem]:
+    """Mistakes of all letters and of documents of `kinds` (None: all), each once. Raises ConfigError
+    when the machine lacks Pango, RenderProcessError when no render process starts."""
+    problems = list(_letters(kit))
+    chosen = list(kit.documents if kinds is None else kinds)
+    tries = [(kind, sample) for sample in SAMPLES.values() for kind in chosen]
+    if tries:
+        with (
+            RenderPool(kit, min(workers, len(tries)), LIMITS) as pool,
+            ThreadPoolExecutor(min(workers, len(tries))) as threads,
+        ):
+            found = threads.map(lambda one: _document(kit, pool, *one), tries)
+            problems += [problem for problem in found if problem is not None]
+    by_message: Mapping[tuple[str, str], Problem] = {(p.place, p.message): p for p in problems}
+    return list(by_message.values())
+
+
+def _document(kit: Kit, pool: RenderPool, kind: str, sample: Sample) -> Problem | None:
+    try:
+        pool.draft(kind, sample_context(kit, sample, kind))
+    except RenderError as error:
+        return _problem(error, f"documents/{kind}.html", sample)
+    return None
+
+
+def _letters(kit: Kit) -> Iterator[Problem]:
+    for sample in SAMPLES.values():
+        context = sample_context(kit, sample, None)
+        for name in kit.messages:
+            try:
+                render_message(kit, name, context, draft=True)
+            except RenderError as error:
+                yield _problem(error, f"messages/{name}.md", sample)
+
+
+def _problem(error: RenderError, default: str, sample: Sample) -> Problem:
+    file = error.template if "/" in error.template else default
+    message = str(error).partition(": ")[2]
+    return Problem(f"{file}:{error.line}" if error.line else file, f"{message} (пример: {sample.title})")
