@@ -56,6 +56,7 @@ from connector.store.wakeup import WakeUp
 from connector.web.admin import admin
 from connector.web.health import health
 from connector.web.oauth import oauth_pages
+from connector.web.preview import preview_pages
 from connector.web.register import register_pages
 from connector.web.tabs import tabs
 from connector.web.webhooks import hook_path, webhooks
@@ -323,6 +324,9 @@ class App:
             )
         )
         names = {account.name for account in self.config.accounts}
+        flask.register_blueprint(
+            preview_pages(self.tools, lambda: self.kit, names, self.config.admin_password)
+        )
         flask.register_blueprint(
             register_pages(self.register, names, self.config.admin_password, self.clock.now)
         )

@@ -17,6 +17,7 @@ from connector.commands.demo import demo, sandbox
 from connector.commands.documents import documents
 from connector.commands.history import backfill, reconcile
 from connector.commands.look import dead_letters, status, why
+from connector.commands.preview import preview
 from connector.commands.report import report
 from connector.commands.roles import scheduler, serve, web, worker
 from connector.errors import ConfigError, ConnectorError, CrmError
@@ -51,6 +52,7 @@ for command in (
     why,
     report,
     documents,
+    preview,
     dead_letters,
     backfill,
     reconcile,

@@ -301,6 +301,15 @@ class _Reader:
         self.problems.append(Problem(place, message))
 
 
+def templates_dir_from_env() -> Path:
+    """TEMPLATES_DIR alone, for what needs no other setting. Raises ConfigError when it is not there."""
+    written = {key: value or "" for key, value in dotenv_values(Path(".env")).items()}
+    folder = Path({**written, **os.environ}.get("TEMPLATES_DIR") or "templates")
+    if not folder.is_dir():
+        raise ConfigError([Problem("TEMPLATES_DIR", f"нет такой папки: {folder}")])
+    return folder
+
+
 def consent_path(account: AccountConfig) -> str:
     """Where the CRM leads a person back to after consent; a portal also tells of its application there."""
     path = f"/oauth/{account.crm}/{account.name}"

@@ -17,7 +17,7 @@ ADAPTERS = {"crm", "store", "delivery"}
 USE_CASES = {
     *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
     *("explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
-    *("deciding", "happenings", "hook_watch", "edited", "kit_keeper", "kit_alarm"),
+    *("deciding", "happenings", "hook_watch", "edited", "kit_keeper", "kit_alarm", "preview"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 

@@ -52,7 +52,7 @@ class Composer:
         with collect_missing(faults, draft=draft) as found:
             self._add_clauses(kind, names)
             formats = self._kit.documents[kind].formats
-            sources = [(format_, self._source(format_, kind, names)) for format_ in formats]
+            sources = [(format_, self._source(format_, kind, names, draft=draft)) for format_ in formats]
         if found.names and not draft:
             return [], list(found.names)
         extra = _payment_picture(context)
@@ -80,8 +80,8 @@ class Composer:
             except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
                 raise RenderError(f"documents/{file}", str(error)) from None
 
-    def _source(self, format_: str, kind: str, names: dict[str, Any]) -> str | bytes:
-        return self._html(kind, names) if format_ == "pdf" else self._docx(kind, names)
+    def _source(self, format_: str, kind: str, names: dict[str, Any], *, draft: bool = False) -> str | bytes:
+        return self._html(kind, names) if format_ == "pdf" else self._docx(kind, names, draft=draft)
 
     def _html(self, kind: str, names: dict[str, Any]) -> str:
         name = f"{kind}.html"
@@ -95,9 +95,9 @@ class Composer:
             file, line = _place(error, name)
             raise RenderError(f"documents/{file}", str(error), line) from None
 
-    def _docx(self, kind: str, names: dict[str, Any]) -> bytes:
+    def _docx(self, kind: str, names: dict[str, Any], *, draft: bool) -> bytes:
         name = f"documents/{kind}.docx"
-        return render_docx(name, self._kit.files[name], names, TemplateEnvironment())
+        return render_docx(name, self._kit.files[name], names, TemplateEnvironment(), draft=draft)
 
 
 def _payment_picture(context: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]:

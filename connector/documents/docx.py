@@ -48,9 +48,16 @@ def check_package(name: str, content: bytes) -> None:
 
 
 def render_docx(
-    name: str, template: bytes, context: Mapping[str, Any], environment: TemplateEnvironment
+    name: str,
+    template: bytes,
+    context: Mapping[str, Any],
+    environment: TemplateEnvironment,
+    *,
+    draft: bool = False,
 ) -> bytes:
     """The filled document; the same bytes for the same data. `environment` must escape.
+
+    A draft begins with that word.
 
     Errors: RenderError naming the template.
     """
@@ -67,12 +74,23 @@ def render_docx(
     out = io.BytesIO()
     try:
         document.render(dict(context), jinja_env=environment, autoescape=True)
+        if draft:
+            _mark_as_draft(document)
         document.save(out)
     except TemplateSyntaxError as error:
         raise RenderError(name, f"{in_russian(error)} (в теге Word-шаблона)") from None
     except TemplateError as error:
         raise RenderError(name, str(error)) from None
     return _with_fixed_times(out.getvalue())
+
+
+def _mark_as_draft(document: Any) -> None:
+    from docx.shared import Pt, RGBColor
+
+    body = document.docx  # get_docx() would read the template anew
+    first = body.paragraphs[0] if body.paragraphs else body.add_paragraph()
+    run = first.insert_paragraph_before().add_run("ЧЕРНОВИК")
+    run.font.size, run.font.bold, run.font.color.rgb = Pt(28), True, RGBColor(0xBE, 0x1E, 0x1E)
 
 
 def _check_relations(name: str, relations: bytes) -> None:
