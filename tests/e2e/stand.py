@@ -9,12 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy import func, select
+
 from connector.app import App
 from connector.commands.roles import Running
 from connector.config import AccountConfig, Config, CrmName, MailConfig
 from connector.demo import BITRIX24_EVENTS
 from connector.explain import as_lines, tell
 from connector.sandbox.app import Sandbox
+from connector.store.schema import jobs
 from connector.web.server import WebServer
 from connector.web.webhooks import hook_path
 from tests.e2e.office import Office
@@ -112,13 +115,23 @@ class Stand(Office):
         raise AssertionError(f"not seen in {PATIENCE_S:.0f} s: {what}; {self.app.status()}")
 
     def settle(self) -> None:
-        """Wait until no job is due or running for a while: hooks of the last effects come a little later."""
-        quiet = 0
+        """Wait until no job is due or running for a while: hooks of the last effects come a little later.
 
-        def is_quiet() -> bool:
-            nonlocal quiet
+        Much work on a busy machine may take long; what fails is work that gets nowhere.
+        """
+        quiet = 0
+        done = -1
+        deadline = time.monotonic() + PATIENCE_S
+        while quiet <= 10:
             counts = self.app.queue.counts("main")
             quiet = quiet + 1 if counts.due == 0 and counts.running == 0 else 0
-            return quiet > 10
+            if (finished := self._finished()) > done:
+                done, deadline = finished, time.monotonic() + PATIENCE_S
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no work done for {PATIENCE_S:.0f} s; {self.app.status()}")
+            time.sleep(0.05)
 
-        self.wait_for(is_quiet, "quiet")
+    def _finished(self) -> int:
+        with self.app.db.read() as conn:
+            over = select(func.count()).select_from(jobs).where(jobs.c.finished_at.is_not(None))
+            return conn.execute(over).scalar_one()

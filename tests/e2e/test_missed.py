@@ -6,7 +6,6 @@ import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,8 +159,8 @@ def test_deletion_and_restoration_without_a_hook_are_found(stand: Stand) -> None
         stand.portal.delete_deal(deal_id, by=stand.manager_id)
     sweep(stand)
     assert is_deleted(stand, deal_id)
-    # Out of the recycle bin, as it was: neither the deal nor its history says when.
-    stand.portal.deals[deal_id] = replace(stand.portal.deals[deal_id], is_deleted=False)
+    with hooks_lost(stand):
+        stand.portal.restore_deal(deal_id, by=stand.manager_id)
     sweep(stand)
     assert not is_deleted(stand, deal_id)
 
