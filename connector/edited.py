@@ -50,7 +50,7 @@ def read(templates_dir: Path) -> Edited:
     except ConfigError as error:
         problems += error.problems
     if playbook and kit:
-        promised = {name: letter.attachments for name, letter in kit.messages.items()}
+        promised = {name: kit.promised(name) for name in kit.messages}
         problems += check_names(
             playbook, kit.documents, kit.messages, REPORTS, materials=kit.files, promised=promised
         )

@@ -149,6 +149,7 @@ def status_text(effect: Effect) -> str:
         details = [
             effect.result.get("to", ""),
             f"№ {number}" if (number := effect.result.get("number")) else "",
+            f"вариант «{variant}»" if (variant := effect.result.get("variant")) else "",
         ]
         return ", ".join([text, *filter(None, details)])
     if effect.status in ("dead", "cancelled") and effect.error:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.actions.base import Tools
-from connector.actions.documents import context_of, issued
+from connector.actions.documents import context_of, issued, variant_of
+from connector.actions.letters import letter_of
 from connector.documents.context import Issued
 from connector.documents.kit import Kit
 from connector.documents.messages import Message, render_message
@@ -54,11 +55,13 @@ def of_deal(tools: Tools, name: str, deal_id: str) -> Draft:
         raise ConnectorError(f"в CRM нет сделки {deal_id}")
     card = tools.client.card(deal)
     if name in tools.kit.documents:
-        context = context_of(card, tools, kind=name, number=NO_NUMBER)
+        variant = variant_of(tools, name, deal_id)
+        context = context_of(card, tools, kind=name, number=NO_NUMBER, variant=variant)
         return _document(tools.kit, tools.render_pool, name, context)
     with tools.db.read() as conn:
         kept = [one for one in archive.of_deal(conn, tools.account_row.account, deal_id) if not one.is_void]
     made = {one.kind: issued(one) for one in kept}
+    name = letter_of(tools, name, deal_id)
     for kind in tools.kit.messages[name].attachments:
         title = tools.kit.documents[kind].title
         made.setdefault(kind, Issued(kind, title, NO_NUMBER, tools.today, deal.amount))

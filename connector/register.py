@@ -49,6 +49,7 @@ class Entry:
     remark: str
     document_id: int | None = None
     formats: tuple[str, ...] = ()
+    variant: str = ""
 
 
 class Register:
@@ -182,6 +183,7 @@ def _of_document(document: ArchivedDocument) -> Entry:
         remark=document.void_reason or "",
         document_id=document.id,
         formats=tuple(file.format for file in document.files),
+        variant=document.variant,
     )
 
 

@@ -22,6 +22,7 @@ COLUMNS: tuple[tuple[str, int], ...] = (
     ("Валюта", 8),
     ("Состояние", 16),
     ("Пояснение", 50),
+    ("Вариант", 18),
 )
 
 
@@ -38,6 +39,7 @@ def values(entry: Entry) -> tuple[str | int | date | Decimal | None, ...]:
         entry.currency,
         entry.status,
         entry.remark,
+        entry.variant,
     )
 
 

@@ -12,6 +12,7 @@ from connector.documents import context as contexts
 from connector.documents.context import Issued
 from connector.documents.freeze import freeze
 from connector.documents.render import ENGINE
+from connector.documents.variants import choose
 from connector.domain import CrmFile, DealCard
 from connector.store import archive, kit_versions, numbers, outbox
 from connector.store.archive import ArchivedDocument
@@ -35,7 +36,8 @@ def make_document(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         may_exist=effect.may_exist,
         since=search_from(effect),
     )
-    return {"document_id": document.id, "number": document.number, "note_id": note_id}
+    result = {"document_id": document.id, "number": document.number, "note_id": note_id}
+    return {**result, "variant": document.variant} if document.variant else result
 
 
 def _note(document: ArchivedDocument) -> str:
@@ -64,13 +66,20 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
     card = tools.card(effect)
     pipeline_name, _ = tools.names_of(card)
     template = tools.kit.documents[kind]
-    tools.render_pool.check(kind, context_of(card, tools, kind=kind, number=None))
+    variant = variant_of(tools, kind, effect.deal_id or "")
+    tools.render_pool.check(kind, context_of(card, tools, kind=kind, number=None, variant=variant))
     series = template.series(tools.kit.seller(pipeline_name).key)
     before = _before(effect, tools)
     given = _number(effect, tools, series, before)
     number = template.number(given.ordinal, given.issued_on)
     context = context_of(
-        card, tools, kind=kind, number=number, issued_on=given.issued_on, version=given.version
+        card,
+        tools,
+        kind=kind,
+        number=number,
+        issued_on=given.issued_on,
+        version=given.version,
+        variant=variant,
     )
     files = tools.render_pool.render(kind, context)
     now = tools.clock.now()
@@ -91,7 +100,7 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
             issued_on=given.issued_on,
             total=context.get("итого", {}).get("сумма"),
             currency=card.deal.currency,
-            template_sha256=tools.kit.fingerprint(kind),
+            template_sha256=tools.kit.fingerprint(kind, variant),
             context=freeze(context),
             files=files,
             now=now,
@@ -100,11 +109,23 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
             void_reason=str(effect.params.get("reason") or "заменён новой редакцией"),
             kit_sha256=kit_sha256,
             engine=ENGINE,
+            variant=variant,
         )
     with tools.db.read() as conn:
         document = archive.find(conn, effect.account, effect.key)
     assert document is not None
     return document
+
+
+def variant_of(tools: Tools, kind: str, deal_id: str) -> str:
+    """Which template of the kind this deal gets, the same in corrections; "" where there is only one."""
+    variants = tools.kit.documents[kind].variants
+    if not variants:
+        return ""
+    account = tools.account_row.account
+    with tools.db.read() as conn:
+        kept = archive.last_variant(conn, account, deal_id, kind)
+    return choose(variants, account, deal_id, kind, kept)
 
 
 def _before(effect: Effect, tools: Tools) -> ArchivedDocument | None:
@@ -143,6 +164,7 @@ def context_of(
     number: str | None,
     issued_on: date | None = None,
     version: int = 1,
+    variant: str = "",
     attachments: Sequence[Issued] = (),
 ) -> dict[str, Any]:
     """What a template of this account sees of a deal; without `issued_on`, today."""
@@ -157,6 +179,7 @@ def context_of(
         number=number,
         issued_on=issued_on or tools.today,
         version=version,
+        variant=variant,
         attachments=attachments,
     )
 

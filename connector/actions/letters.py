@@ -11,6 +11,7 @@ from connector.actions.documents import context_of, issued
 from connector.delivery.base import Letter, message_id
 from connector.documents.messages import render_message
 from connector.documents.russian import inner_quotes
+from connector.documents.variants import choose
 from connector.domain import CrmFile, DealCard
 from connector.errors import DeliveryError, HeldError, MissingField
 from connector.playbook.model import CLIENT, MATERIALS, RESPONSIBLE
@@ -44,7 +45,8 @@ def send_letter(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     attached = _attached(effect, tools)
     sent = _sent(effect, tools)
     if sent is None:
-        _deliver(effect, tools, _letter(effect, tools, attached))
+        name = letter_of(tools, effect.params["message"], effect.deal_id or "")
+        _deliver(effect, tools, _letter(effect, tools, attached, name), name)
         sent = _sent(effect, tools)
         assert sent is not None
     note_id = tools.client.add_note(
@@ -53,12 +55,28 @@ def send_letter(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         may_exist=effect.may_exist,
         since=search_from(effect),
     )
-    return {
+    result = {
         "to": sent.recipient,
         "subject": sent.subject,
         "message_id": sent.message_id,
         "note_id": note_id,
     }
+    return {**result, "variant": sent.variant} if sent.variant else result
+
+
+def letter_of(tools: Tools, message: str, deal_id: str) -> str:
+    """The letter that this deal gets: the one named, or one of its variants, the same as it got before."""
+    letter = tools.kit.messages.get(message)
+    if letter is None or not letter.variants:
+        return message
+    account = tools.account_row.account
+    with tools.db.read() as conn:
+        before = [
+            str(effect.result["variant"])
+            for effect in outbox.of_deal(conn, account, deal_id)
+            if effect.action == "send" and effect.params["message"] == message and "variant" in effect.result
+        ]
+    return choose(letter.variants, account, deal_id, message, before[-1] if before else None)
 
 
 def _sent(effect: Effect, tools: Tools) -> Delivery | None:
@@ -66,14 +84,14 @@ def _sent(effect: Effect, tools: Tools) -> Delivery | None:
         return deliveries.accepted(conn, effect.account, effect.key, CHANNEL)
 
 
-def _letter(effect: Effect, tools: Tools, attached: _Attached) -> Letter:
+def _letter(effect: Effect, tools: Tools, attached: _Attached, name: str) -> Letter:
     """The letter made of the deal as it is now. Raises HeldError with what is missing."""
     card = tools.card(effect)
     recipient = _recipient(effect.params["to"], card, tools)
     context = context_of(
         card, tools, kind=None, number=None, attachments=[issued(d) for d in attached.documents]
     )
-    message = render_message(tools.kit, effect.params["message"], context)
+    message = render_message(tools.kit, name, context)
     return Letter(
         to=recipient,
         subject=message.subject,
@@ -85,12 +103,18 @@ def _letter(effect: Effect, tools: Tools, attached: _Attached) -> Letter:
     )
 
 
-def _deliver(effect: Effect, tools: Tools, letter: Letter) -> None:
+def _deliver(effect: Effect, tools: Tools, letter: Letter, name: str) -> None:
     """Send, between the «sending» mark and the word about how it ended."""
     key = {"account": effect.account, "outbox_key": effect.key, "channel": CHANNEL, "recipient": letter.to}
     with tools.db.begin() as conn:
         may_go = deliveries.begin(
-            conn, **key, message_id=letter.message_id, subject=letter.subject, now=tools.clock.now()
+            conn,
+            **key,
+            message_id=letter.message_id,
+            subject=letter.subject,
+            now=tools.clock.now(),
+            variant=name if tools.kit.messages[effect.params["message"]].variants else "",
+            template_sha256=tools.kit.letter_sha256(name),
         )
     if not may_go:
         return

@@ -126,6 +126,7 @@ def _table(entries: Sequence[Entry]) -> str:
         + (f"  {entry.total:.2f} {entry.currency}" if entry.total is not None else "")
         + f"  {entry.status}"
         + (f": {entry.remark}" if entry.remark else "")
+        + (f"  вариант «{entry.variant}»" if entry.variant else "")
         for entry in entries
     ]
     return "\n".join([*lines, f"Всего: {len(entries)}", ""])

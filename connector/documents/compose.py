@@ -84,7 +84,9 @@ class Composer:
         return self._html(kind, names) if format_ == "pdf" else self._docx(kind, names, draft=draft)
 
     def _html(self, kind: str, names: dict[str, Any]) -> str:
-        name = f"{kind}.html"
+        pages = self._kit.documents[kind].pages
+        chosen = names.get("документ", {}).get("вариант")
+        name = f"{chosen if chosen in pages else pages[0]}.html"
         try:
             return self._environment.get_template(name).render(names)
         except TemplateSyntaxError as error:

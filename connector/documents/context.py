@@ -50,12 +50,13 @@ def build(
     number: str | None,
     issued_on: date,
     version: int = 1,
+    variant: str = "",
     attachments: Sequence[Issued] = (),
 ) -> dict[str, Any]:
     """The context of one document (`kind`) or letter (None), of dicts, lists, texts, Decimals and dates.
 
     number: as printed, None while it is not given yet. issued_on: in the account's own time zone. version:
-    from 2 on it is a correction.
+    from 2 on it is a correction. variant: the template that this deal gets, where its kind has several.
     attachments: documents of the deal that exist. Never raises for the deal's data: what is wrong is named
     in `_ошибки` and holds the render that needs it. KeyError for an unknown kind.
     """
@@ -87,6 +88,7 @@ def build(
                 "дата": issued_on,
                 "год": str(issued_on.year),
                 "редакция": version if version > 1 else None,
+                "вариант": variant or None,
                 "действует_до": issued_on + timedelta(days=template.valid_days)
                 if template.valid_days
                 else None,

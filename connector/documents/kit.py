@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, TemplateSyntaxError, meta
 
-from connector.documents import company, kit_check, materials, pictures
+from connector.documents import company, kit_check, materials, pictures, variants
 from connector.documents.clauses import ContractText, read_clauses
 from connector.documents.company import Companies, Seller
 from connector.documents.docx import check_package
@@ -25,6 +25,7 @@ from connector.documents.environment import TemplateEnvironment
 from connector.documents.materials import Case, read_cases
 from connector.documents.messages_file import MessageTemplate, read_message
 from connector.documents.template_errors import in_russian
+from connector.documents.variants import Variant
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError, Problem, RenderError
 from connector.playbook.source import shown
@@ -32,7 +33,7 @@ from connector.playbook.words import unknown
 
 #: Folders of the kit that belong to documents and letters.
 FOLDERS = ("documents", "messages", "fonts", "materials")
-_KEYS = ("название", "форматы", "номер", "действует_дней", "назначение", "пункты")
+_KEYS = ("название", "форматы", "номер", "действует_дней", "назначение", "пункты", "варианты")
 _SUFFIXES = frozenset({".html", ".css", ".yml", ".md", ".ttf", ".png", ".jpg", ".jpeg", ".docx"})
 FORMATS = ("pdf", "docx")
 #: Files in this folder go with letters as they are.
@@ -52,6 +53,12 @@ class DocumentTemplate:
     valid_days: int | None
     purpose_format: str = ""
     clauses: str = ""
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Names of the HTML templates, without their ending: one, or one a variant."""
+        return tuple(variant.name for variant in self.variants) or (self.kind,)
 
     def series(self, seller_key: str) -> str:
         """The name under which numbers are counted; each of our companies counts by itself."""
@@ -132,6 +139,16 @@ class Kit:
         """What people call each kind of document."""
         return {kind: template.title for kind, template in self.documents.items()}
 
+    def promised(self, letter: str) -> list[str]:
+        """Kinds of documents that a letter or one of its variants says are attached."""
+        names = [letter, *(variant.name for variant in self.messages[letter].variants)]
+        kinds = (kind for name in names if name in self.messages for kind in self.messages[name].attachments)
+        return list(dict.fromkeys(kinds))
+
+    def letter_sha256(self, name: str) -> str:
+        """SHA-256 of a letter's own file, which tells its versions apart."""
+        return hashlib.sha256(self.files[f"messages/{name}.md"]).hexdigest()
+
     def seller(self, pipeline_name: str = "") -> Seller:
         """Our company that sells in the pipeline."""
         return self.companies.seller(pipeline_name)
@@ -166,15 +183,16 @@ class Kit:
         """Pictures and fonts by the exact address a template may write: `asset:logo.png`, `font:…ttf`."""
         return _assets(self.files)
 
-    def fingerprint(self, kind: str) -> str:
+    def fingerprint(self, kind: str, variant: str = "") -> str:
         """SHA-256 of all that decides how this kind looks: template, what it includes, styles, pictures,
-        fonts.
+        fonts. Without a variant, of all its variants.
 
         Raises KeyError for an unknown kind.
         """
         template = self.documents[kind]
         names = {name for name in self.for_render() if not name.endswith((".html", ".docx", ".md"))}
-        names |= {f"documents/{name}" for name in self.reached(f"{kind}.html")}
+        for page in (variant,) if variant else template.pages:
+            names |= {f"documents/{name}" for name in self.reached(f"{page}.html")}
         if "docx" in template.formats:
             names.add(f"documents/{kind}.docx")
         digest = hashlib.sha256(kind.encode())
@@ -261,7 +279,7 @@ class _Reader:
             source = f"documents/{kind}.{'html' if format_ == 'pdf' else format_}"
             if format_ not in FORMATS:
                 file.problem(f"формат «{format_}» неизвестен; есть: {', '.join(FORMATS)}", kind, "форматы")
-            elif source not in self._files:
+            elif source not in self._files and not given.get("варианты"):
                 file.problem(f"нет шаблона templates/{source}", kind)
             elif format_ == "docx":
                 try:
@@ -279,7 +297,22 @@ class _Reader:
         if not title:
             file.problem("нет названия", kind)
         purpose, clauses = str(given.get("назначение") or ""), str(given.get("пункты") or "")
-        return DocumentTemplate(kind, title, formats, number, days, purpose, clauses)
+        return DocumentTemplate(
+            kind, title, formats, number, days, purpose, clauses, self._variants(file, kind, given, formats)
+        )
+
+    def _variants(
+        self, file: YamlFile, kind: str, given: dict[str, Any], formats: tuple[str, ...]
+    ) -> tuple[Variant, ...]:
+        found, message = variants.read(given.get("варианты"))
+        if message:
+            file.problem(message, kind, "варианты")
+        if found and formats != ("pdf",):
+            file.problem("варианты бывают только у документов с одним форматом, pdf", kind, "варианты")
+        for variant in found:
+            if f"documents/{variant.name}.html" not in self._files:
+                file.problem(f"нет шаблона templates/documents/{variant.name}.html", kind, "варианты")
+        return found
 
     def _clauses(self, documents: Mapping[str, DocumentTemplate]) -> dict[str, ContractText]:
         names = sorted({template.clauses for template in documents.values() if template.clauses})

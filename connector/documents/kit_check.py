@@ -91,3 +91,11 @@ def _attachments(kit: Kit) -> Iterator[Problem]:
             if kind not in kit.documents:
                 message = unknown("вложения: нет документа", kind, kit.documents)
                 yield Problem(f"messages/{letter.name}.md:{letter.attachments_line}", message)
+        for variant in letter.variants:
+            if variant.name not in kit.messages:
+                message = unknown("варианты: нет письма", variant.name, kit.messages)
+                yield Problem(f"messages/{letter.name}.md:2", message)
+            elif variant.name != letter.name and kit.messages[variant.name].variants:
+                yield Problem(
+                    f"messages/{letter.name}.md:2", f"у варианта «{variant.name}» есть свои варианты"
+                )

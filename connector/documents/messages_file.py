@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateSyntaxError
 
+from connector.documents import variants
 from connector.documents.environment import TemplateEnvironment
 from connector.documents.template_errors import in_russian
+from connector.documents.variants import Variant
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError, Problem
 
 _HEAD = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 #: Both languages are understood; the Russian word is the one in our kit.
 _SUBJECT, _ATTACHMENTS = ("тема", "subject"), ("вложения", "attachments")
+_VARIANTS = "варианты"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class MessageTemplate:
     attachments: tuple[str, ...]
     body_line: int
     attachments_line: int = 1
+    variants: tuple[Variant, ...] = ()
 
 
 def read_message(path: str, text: str) -> MessageTemplate:
@@ -44,8 +48,8 @@ def read_message(path: str, text: str) -> MessageTemplate:
         )
     # One empty line in front stands for the line of «---», so that places agree with the file.
     file = YamlFile(path, "\n" + head[1])
-    for key in sorted(set(file.data) - {*_SUBJECT, *_ATTACHMENTS}):
-        file.problem(f"неизвестный ключ «{key}», есть «тема» и «вложения»", key)
+    for key in sorted(set(file.data) - {*_SUBJECT, *_ATTACHMENTS, _VARIANTS}):
+        file.problem(f"неизвестный ключ «{key}», есть «тема», «вложения» и «варианты»", key)
     subject = next((str(file.data[key]) for key in _SUBJECT if file.data.get(key)), "")
     if not subject:
         file.problem("у письма нет темы")
@@ -55,6 +59,9 @@ def read_message(path: str, text: str) -> MessageTemplate:
             "вложения — это список документов в квадратных скобках: [contract, proposal]", "вложения"
         )
         attachments = []
+    found, message = variants.read(file.data.get(_VARIANTS))
+    if message:
+        file.problem(message, _VARIANTS)
     body = text[head.end() :]
     body_line = text.count("\n", 0, head.end())
     environment = TemplateEnvironment(autoescape=False)
@@ -69,4 +76,4 @@ def read_message(path: str, text: str) -> MessageTemplate:
     name = path.rpartition("/")[2].removesuffix(".md")
     place = file.place(next((key for key in _ATTACHMENTS if key in file.data), ""))
     line = int(place.rpartition(":")[2])
-    return MessageTemplate(name, subject, body, tuple(map(str, attachments)), body_line, line)
+    return MessageTemplate(name, subject, body, tuple(map(str, attachments)), body_line, line, found)

@@ -67,7 +67,9 @@ def known_names(kinds: Iterable[str]) -> dict[str, Names]:
 
 #: Names that only documents have, and those that the text of a contract adds.
 OF_DOCUMENTS: Mapping[str, Names] = {
-    "документ": dict.fromkeys(("вид", "название", "номер", "дата", "год", "редакция", "действует_до")),
+    "документ": dict.fromkeys(
+        ("вид", "название", "номер", "дата", "год", "редакция", "действует_до", "вариант")
+    ),
     "оплата": dict.fromkeys(("назначение", "qr")),
     "преамбула": None,
     "разделы": [{"номер": None, "название": None, "пункты": [dict.fromkeys(("номер", "текст"))]}],

@@ -6,7 +6,7 @@ rendered, or takes too long, is one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,8 +21,10 @@ from connector.errors import Problem, RenderError
 #: What one document of a sample may take: a dozen rows are typeset in a second on a slow machine.
 LIMITS = Limits(wall_s=20.0, cpu_s=20)
 
+_SAMPLE = " (пример: "
 
-def sample_context(kit: Kit, sample: Sample, kind: str | None) -> dict[str, Any]:
+
+def sample_context(kit: Kit, sample: Sample, kind: str | None, variant: str = "") -> dict[str, Any]:
     """What a document (`kind`) or a letter (None) sees of a sample; every kind is issued, as № 1."""
     seller = kit.seller(sample.pipeline)
     issued = [
@@ -39,6 +41,7 @@ def sample_context(kit: Kit, sample: Sample, kind: str | None) -> dict[str, Any]
         pipeline_name=sample.pipeline,
         number=kit.documents[kind].number(1, DAY) if kind is not None else None,
         issued_on=DAY,
+        variant=variant,
         attachments=issued,
     )
 
@@ -57,7 +60,12 @@ def run(kit: Kit, *, kinds: Collection[str] | None = None, workers: int = 1) -> 
     when the machine lacks Pango, RenderProcessError when no render process starts."""
     problems = list(_letters(kit))
     chosen = list(kit.documents if kinds is None else kinds)
-    tries = [(kind, sample) for sample in SAMPLES.values() for kind in chosen]
+    tries = [
+        (kind, page, sample)
+        for sample in SAMPLES.values()
+        for kind in chosen
+        for page in kit.documents[kind].pages
+    ]
     if tries:
         with (
             RenderPool(kit, min(workers, len(tries)), LIMITS) as pool,
@@ -65,15 +73,17 @@ def run(kit: Kit, *, kinds: Collection[str] | None = None, workers: int = 1) -> 
         ):
             found = threads.map(lambda one: _document(kit, pool, *one), tries)
             problems += [problem for problem in found if problem is not None]
-    by_message: Mapping[tuple[str, str], Problem] = {(p.place, p.message): p for p in problems}
-    return list(by_message.values())
+    once: dict[tuple[str, str], Problem] = {}
+    for problem in problems:  # that one sample shows a mistake is enough
+        once.setdefault((problem.place, problem.message.rpartition(_SAMPLE)[0]), problem)
+    return list(once.values())
 
 
-def _document(kit: Kit, pool: RenderPool, kind: str, sample: Sample) -> Problem | None:
+def _document(kit: Kit, pool: RenderPool, kind: str, page: str, sample: Sample) -> Problem | None:
     try:
-        pool.draft(kind, sample_context(kit, sample, kind))
+        pool.draft(kind, sample_context(kit, sample, kind, page if page != kind else ""))
     except RenderError as error:
-        return _problem(error, f"documents/{kind}.html", sample)
+        return _problem(error, f"documents/{page}.html", sample)
     return None
 
 
@@ -90,4 +100,4 @@ def _letters(kit: Kit) -> Iterator[Problem]:
 def _problem(error: RenderError, default: str, sample: Sample) -> Problem:
     file = error.template if "/" in error.template else default
     message = str(error).partition(": ")[2]
-    return Problem(f"{file}:{error.line}" if error.line else file, f"{message} (пример: {sample.title})")
+    return Problem(f"{file}:{error.line}" if error.line else file, f"{message}{_SAMPLE}{sample.title})")

@@ -81,6 +81,7 @@ class ArchivedDocument:
     voided_at: datetime | None
     kit_sha256: str
     engine: str
+    variant: str
     files: tuple[ArchivedFile, ...]
 
     @property
@@ -111,6 +112,7 @@ def save(
     void_reason: str = "",
     kit_sha256: str = "",
     engine: str = "",
+    variant: str = "",
 ) -> int:
     """Keep a document; its id. One that was kept under the same `outbox_key` stays as it is.
 
@@ -137,6 +139,7 @@ def save(
         "replaces_id": replaces_id,
         "kit_sha256": kit_sha256,
         "engine": engine,
+        "variant": variant,
     }
     same = select(documents.c.id).where(documents.c.account == account, documents.c.outbox_key == outbox_key)
     kept = conn.execute(same).scalar_one_or_none()
@@ -181,6 +184,13 @@ def in_force(conn: Connection, account: str, deal_id: str, kind: str) -> Archive
     same = (documents.c.account == account, documents.c.deal_id == deal_id, documents.c.kind == kind)
     found = _documents(conn, *same, documents.c.voided_at.is_(None))
     return found[-1] if found else None
+
+
+def last_variant(conn: Connection, account: str, deal_id: str, kind: str) -> str | None:
+    """The variant of the deal's latest document of that kind, void ones too; None when there is none."""
+    same = (documents.c.account == account, documents.c.deal_id == deal_id, documents.c.kind == kind)
+    latest = select(documents.c.variant).where(*same).order_by(documents.c.id.desc()).limit(1)
+    return conn.execute(latest).scalar_one_or_none()
 
 
 def issued_between(conn: Connection, account: str, since: date, until: date) -> list[ArchivedDocument]:

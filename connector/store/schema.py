@@ -456,6 +456,8 @@ documents = _table(
     # With what it was made: files of the kit (see `kit_versions`) and the typesetter.
     Column("kit_sha256", String(64), nullable=False, server_default=""),
     Column("engine", String(64), nullable=False, server_default=""),
+    # Of several looks of its kind; "" where there is one.
+    Column("variant", String(64), nullable=False, server_default=""),
     UniqueConstraint("account", "outbox_key"),
     UniqueConstraint("account", "series", "year", "ordinal", "version"),
     Index(None, "account", "deal_id"),
@@ -543,6 +545,9 @@ deliveries = _table(
     Column("status", String(12), nullable=False),  # sending | accepted | failed
     Column("detail", Text, nullable=False, default=""),
     Column("at", UtcDateTime, nullable=False),
+    # Which of several letters, "" where there is one, and the version of its template.
+    Column("variant", String(64), nullable=False, server_default=""),
+    Column("template_sha256", String(64), nullable=False, server_default=""),
     UniqueConstraint("account", "outbox_key", "channel", "recipient"),
 )
 

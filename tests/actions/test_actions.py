@@ -70,7 +70,9 @@ class Desk:
                 clock=clock,
                 client=self.crm,
                 email=self.mail,
-                kit=None,
+                kit=SimpleNamespace(
+                    messages={"m": SimpleNamespace(variants=())}, letter_sha256=lambda name: "5" * 64
+                ),
                 sender="sales@example.ru",
                 today=date(2026, 11, 24),
                 card=lambda effect: self.card(),
