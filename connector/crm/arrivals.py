@@ -1,4 +1,4 @@
-"""When the requests of this process reached the CRM, as far as their answers tell, and whether one more fits.
+"""When the requests of one client reached the CRM, as far as their answers tell, and whether one more fits.
 
 The limiter spaces what leaves. A busy network or machine may let one request arrive late and the next ones in
 time, nearer to it than they left: where a CRM counts to the millisecond, that is one too many. Must not know

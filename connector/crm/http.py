@@ -64,7 +64,10 @@ BY_STATUS: dict[int, CrmErrorKind] = {
 
 
 class RateLimiter(Protocol):
-    """The account's shared limit, whatever keeps it."""
+    """The account's shared limit, whatever keeps it. `is_kept` is False where nothing is limited."""
+
+    @property
+    def is_kept(self) -> bool: ...
 
     def acquire(
         self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
@@ -231,7 +234,7 @@ class HttpSession:
             arrivals.leave(entered)
 
     def _arrivals_of(self, rate: Rate) -> Arrivals | None:
-        if not rate.most:
+        if not rate.most or not self._limiter.is_kept:
             return None
         return self._arrivals.setdefault(rate.key, Arrivals(rate.most, timedelta(seconds=1), self._clock))
 

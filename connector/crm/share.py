@@ -40,6 +40,10 @@ class BackgroundShare:
         # One thread of this process asks at a time: the others would ask for the same place in vain.
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
+    @property
+    def is_kept(self) -> bool:
+        return self._limiter.is_kept
+
     def acquire(
         self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
     ) -> timedelta:

@@ -23,6 +23,8 @@ MICROSECOND = timedelta(microseconds=1)
 class SharedLimiter:
     """The limits of all keys of one store."""
 
+    is_kept = True
+
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock

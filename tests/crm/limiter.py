@@ -10,6 +10,8 @@ from connector.errors import RetryLater
 class Turnstile:
     """Lets everybody through after `wait`, and records what it was asked and told."""
 
+    is_kept = False
+
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.pushed: list[tuple[str, datetime]] = []

@@ -338,3 +338,19 @@ def test_threads_share_the_connections_that_are_kept_open(limiter) -> None:
             thread.start()
             thread.join()
         assert len(server.connections) == 1
+
+
+class Kept(Turnstile):
+    """A limiter that is not a test's, as far as the session knows."""
+
+    is_kept = True
+
+
+@pytest.mark.parametrize(("limiter", "waits"), [(Kept(), True), (Turnstile(), False)])
+def test_one_more_than_a_second_takes_waits_where_the_limit_is_kept(web, clock, limiter, waits: bool) -> None:
+    web.post(URL, json={})
+    rate = Rate("crm", 6.25, 1, most=7)
+    session = HttpSession("main", limiter=limiter, rate=rate, clock=clock, rules=RULES)
+    for _ in range(8):
+        call(session)
+    assert (clock.now() - NOW == timedelta(seconds=1)) is waits

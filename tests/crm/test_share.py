@@ -108,6 +108,8 @@ def test_an_account_that_is_never_at_rest_does_not_stop_the_background(limiter, 
     class Busy:
         """Somebody else takes each place just as it becomes free, for ever."""
 
+        is_kept = True
+
         def acquire(
             self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
         ) -> timedelta:

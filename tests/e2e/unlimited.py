@@ -14,6 +14,8 @@ from connector.crm.http import RateLimiter
 class NoLimit:
     """Lets every request go at once."""
 
+    is_kept = False
+
     def acquire(
         self, key: str, *, rate_per_s: float, burst: int, max_wait: timedelta, spare: int = 0
     ) -> timedelta:
