@@ -7,6 +7,7 @@ and no store.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from connector.playbook.load import load_playbook
 from connector.playbook.model import Playbook
 from connector.reports import REPORTS
 from connector.reports.render import check_templates, read_templates
+
+log = logging.getLogger(__name__)
 
 PLAYBOOK = "playbook"
 REPORT_TEMPLATES = "reports"
@@ -60,10 +63,17 @@ def read(templates_dir: Path) -> Edited:
 
 
 def trial_of_change(before: Edited, found: Edited) -> list[Problem]:
-    """Mistakes that rendering a changed folder shows: its letters, and the documents that look otherwise."""
+    """Mistakes that rendering a changed folder shows: its letters, and the documents that look otherwise.
+
+    A machine that cannot typeset, such as one for the web role alone, leaves the trial to the others.
+    """
     if before.kit.files == found.kit.files:
         return []
-    return trial.run(found.kit, kinds=trial.changed_kinds(before.kit, found.kit))
+    try:
+        return trial.run(found.kit, kinds=trial.changed_kinds(before.kit, found.kit))
+    except ConfigError as error:
+        log.warning("changed templates were not tried here: %s", error, extra={"action": "kit_not_tried"})
+        return []
 
 
 def signature(templates_dir: Path) -> Signature:

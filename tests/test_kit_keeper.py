@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from connector.clock import FixedClock
-from connector.edited import Edited
+from connector.documents import trial
+from connector.edited import Edited, trial_of_change
 from connector.errors import ConfigError, Problem
 from connector.kit_alarm import KitAlarm
 from connector.kit_keeper import KitKeeper
@@ -172,3 +173,19 @@ def test_an_alarm_that_nobody_got_yet_is_taken_back(db: Database, clock: FixedCl
 def effects(db: Database) -> list[outbox.Effect]:
     with db.read() as conn:
         return list(reversed(outbox.latest(conn, "main", 10)))
+
+
+def test_a_machine_that_cannot_typeset_uses_the_change_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_pango(*_: object, **__: object) -> list[Problem]:
+        raise ConfigError([Problem("WeasyPrint", "не найдена системная библиотека Pango")])
+
+    monkeypatch.setattr(trial, "run", no_pango)
+    keeper = KitKeeper(folder, trial_of_change)
+    said = Listener(keeper)
+    assert keeper.current
+    edit(folder, "documents/act.html", "Поставщик:", "Подрядчик:")
+    assert [keeper.look(), keeper.look()] == [False, True]
+    assert said.looks == [[]]
+    assert "Pango" in caplog.text

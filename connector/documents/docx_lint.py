@@ -125,7 +125,10 @@ def _straight(tag: str) -> str:
 
 def find(name: str, content: bytes, known: Mapping[str, Any]) -> list[Problem]:
     """Problems of a Word template; `known`: the tree of names that documents have."""
-    read = paragraphs(content)
+    try:
+        read = paragraphs(content)
+    except ElementTree.ParseError:
+        return [Problem(name, "файл повреждён: сохраните его в Word ещё раз")]
     problems = [problem for paragraph in read for problem in _brackets(name, paragraph)]
     problems += _whole_tags(name, read)
     if problems:

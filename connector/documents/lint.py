@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from connector.errors import Problem
@@ -144,14 +145,23 @@ _OUTSIDE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """A start tag with its line, within `parents`, the outermost first."""
+
+    name: str
+    attributes: Mapping[str, str]
+    line: int
+    parents: tuple[tuple[str, Mapping[str, str]], ...]
+
+
 class _Tags(HTMLParser):
     """Start tags with their lines; the text between Jinja's brackets is no markup."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.found: list[tuple[str, dict[str, str], int, tuple[str, ...]]] = []
+        self.found: list[_Tag] = []
         self._open: list[tuple[str, dict[str, str]]] = []
-        self.parents: list[list[tuple[str, dict[str, str]]]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -168,8 +178,8 @@ class _Tags(HTMLParser):
             del self._open[len(names) - 1 - names[::-1].index(tag) :]
 
     def _note(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attrs}, self.getpos()[0], ()))
-        self.parents.append(list(self._open))
+        given = {name: value or "" for name, value in attrs}
+        self.found.append(_Tag(tag, given, self.getpos()[0], tuple(self._open)))
 
 
 _VOID = frozenset({"img", "br", "hr", "meta", "link", "input", "col", "wbr", "source"})
@@ -177,8 +187,9 @@ _VOID = frozenset({"img", "br", "hr", "meta", "link", "input", "col", "wbr", "so
 
 def _markup(name: str, text: str, known: Collection[str], *, is_letter: bool) -> Iterator[Problem]:
     text = _STYLE.sub(lambda style: "<style>" + _blank(style) + "</style>", text)
-    for tag, attributes, line, _ in _Tags(text).found:
-        place = f"{name}:{line}"
+    for found_tag in _Tags(text).found:
+        tag, attributes = found_tag.name, found_tag.attributes
+        place = f"{name}:{found_tag.line}"
         if tag in _ACTIVE:
             yield Problem(place, f"<{tag}> в документах и письмах запрещён")
         if tag == "link":
@@ -207,7 +218,8 @@ def _flex(name: str, text: str, shared: str) -> Iterator[Problem]:
     flex = [chosen for chosen, body in rules if _FLEX.search(body)]
     percent = [chosen for chosen, body in rules if _PERCENT.search(body)]
     tags = _Tags(_STYLE.sub(_blank, text))
-    for (tag, attributes, line, _), parents in zip(tags.found, tags.parents, strict=True):
+    for found in tags.found:
+        tag, attributes = found.name, found.attributes
         if tag != "img":
             continue
         is_percent = (
@@ -217,11 +229,11 @@ def _flex(name: str, text: str, shared: str) -> Iterator[Problem]:
         )
         in_flex = any(
             _FLEX.search(owner.get("style", "")) or any(_hits(chosen, parent, owner) for chosen in flex)
-            for parent, owner in parents
+            for parent, owner in found.parents
         )
         if is_percent and in_flex:
             message = "картинка с размером в процентах внутри display: flex пропадает; задайте размер в mm"
-            yield Problem(f"{name}:{line}", message)
+            yield Problem(f"{name}:{found.line}", message)
 
 
 def _hits(selectors: str, tag: str, attributes: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import lru_cache
 
 from PIL import Image, UnidentifiedImageError
 
@@ -20,6 +21,8 @@ class PictureError(ValueError):
     """A file that may not be printed into a document; Russian."""
 
 
+#: A kit is read again whenever a file of it is saved, and its pictures are seldom those files.
+@lru_cache(maxsize=16)
 def reencode(content: bytes) -> bytes:
     """The picture as a fresh PNG (or JPEG, when it was one) without metadata; the same bytes every time.
 

@@ -20,12 +20,13 @@ MANAGER = User("1", "Примерова Мария Игоревна", "m.primero
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`title` for people; `pipeline` and `stage` as the deal's."""
+    """`title` for people; `pipeline` and `stage` as the deal's; `is_without_vat`: whoever sells pays none."""
 
     title: str
     card: DealCard
     pipeline: str = "Продажи"
     stage: str = "Новая"
+    is_without_vat: bool = False
 
 
 def _deal(name: str, amount: Decimal, tags: tuple[str, ...] = ()) -> Deal:
@@ -106,7 +107,7 @@ SAMPLES: Mapping[str, Sample] = {
         ),
     ),
     "ip": Sample(
-        "ИП, одна позиция, длинное название",
+        "ИП, одна позиция без НДС, длинное название",
         DealCard(
             _deal("Настройка", Decimal("15000.00")),
             (Contact("12", "Примеров Константин", emails=("k.primerov@client.example",), is_main=True),),
@@ -123,6 +124,7 @@ SAMPLES: Mapping[str, Sample] = {
             ),
             (ProductRow("Настройка и обучение", Decimal(1), Decimal("15000.00"), "усл."),),
         ),
+        is_without_vat=True,
     ),
     "person": Sample(
         "Частное лицо, в полях разметка и знаки",

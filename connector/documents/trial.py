@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from connector.documents import context as contexts
@@ -26,6 +27,8 @@ _SAMPLE = " (пример: "
 
 def sample_context(kit: Kit, sample: Sample, kind: str | None, variant: str = "") -> dict[str, Any]:
     """What a document (`kind`) or a letter (None) sees of a sample; every kind is issued, as № 1."""
+    if sample.is_without_vat:
+        kit = _without_vat(kit)
     seller = kit.seller(sample.pipeline)
     issued = [
         Issued(other, template.title, template.number(1, DAY), DAY, sample.card.deal.amount)
@@ -44,6 +47,11 @@ def sample_context(kit: Kit, sample: Sample, kind: str | None, variant: str = ""
         variant=variant,
         attachments=issued,
     )
+
+
+def _without_vat(kit: Kit) -> Kit:
+    sellers = {key: replace(seller, rate=None) for key, seller in kit.companies.sellers.items()}
+    return replace(kit, companies=replace(kit.companies, sellers=sellers))
 
 
 def changed_kinds(before: Kit, after: Kit) -> list[str]:

@@ -295,6 +295,15 @@ class TestCrmContract:
         owner = office.client.account_info().user_id
         assert str(office.portal.tasks[int(task_id)].responsible_id) == owner
 
+    def test_a_task_about_no_deal_is_made_once_too(self, office: Office, since: datetime) -> None:
+        due = (since + timedelta(days=1)).replace(microsecond=0)
+        ask = {"responsible_id": office.user_id, "due_at": due, "since": since}
+        task_id = office.client.add_task(None, "Исправьте шаблон\nстрока 7", **ask)
+        assert office.client.add_task(None, "Исправьте шаблон\nстрока 7", may_exist=True, **ask) == task_id
+        assert str(office.portal.tasks[int(task_id)].responsible_id) == office.user_id
+        office.client.complete_task(task_id, "Исправлено")
+        assert office.portal.tasks[int(task_id)].is_done
+
     def test_a_task_that_is_gone_is_no_error(self, office: Office) -> None:
         office.client.complete_task("987654321", "неважно")
 

@@ -208,6 +208,12 @@ def test_our_own_kit_has_no_fault(tmp_path: Path) -> None:
     assert trial.run(kit(), workers=2) == []
 
 
+def test_a_word_file_that_is_no_xml_is_a_sentence() -> None:
+    content = rewritten(kit().files[WORD], "word/document.xml", "<w:body>", "<w:body")
+    (problem,) = docx_lint.find(WORD, content, {})
+    assert "повреждён" in problem.message
+
+
 def test_a_documents_links_may_lead_outside(tmp_path: Path) -> None:
     folder = tmp_path / "kit"
     shutil.copytree(TEMPLATES, folder)
