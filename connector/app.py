@@ -38,12 +38,16 @@ from connector.hook_watch import HookWatch
 from connector.intake import Intake
 from connector.kit_alarm import KitAlarm
 from connector.kit_keeper import KitKeeper, Watch
+from connector.paying import Paying
+from connector.payments.base import PaymentProvider
+from connector.payments.registry import PROVIDERS
 from connector.playbook.model import Playbook
 from connector.playbook.schedule import cron_of
 from connector.reconcile import Reconcile
 from connector.register import Register
 from connector.reporting import Reporting
 from connector.scheduler import Scheduler, Tick
+from connector.settling import Settling
 from connector.status import Status, gather
 from connector.store import facts, inbox, missed
 from connector.store.database import Database
@@ -56,6 +60,7 @@ from connector.store.wakeup import WakeUp
 from connector.web.admin import admin
 from connector.web.health import health
 from connector.web.oauth import oauth_pages
+from connector.web.payments import notice_path, payment_pages
 from connector.web.preview import preview_pages
 from connector.web.register import register_pages
 from connector.web.tabs import tabs
@@ -242,6 +247,31 @@ class App:
         return self.config.base_url.rstrip("/") + hook_path(self.config.account(account))
 
     @cached_property
+    def providers(self) -> Mapping[str, PaymentProvider]:
+        """The payment provider of each account that has one."""
+        return {
+            account.name: PROVIDERS[account.payment.provider](
+                account.payment,
+                lambda deal_id, amount, name=account.name: self.clients[name].payment_link(deal_id, amount),  # type: ignore[misc]
+            )
+            for account in self.config.accounts
+            if account.payment.provider
+        }
+
+    @cached_property
+    def paying(self) -> Paying:
+        accounts = {account.name: account for account in self.config.accounts}
+        return Paying(self.db, accounts, self.providers, self.config.base_url, self.clock)
+
+    @cached_property
+    def settling(self) -> Settling:
+        return Settling(self.db, self.queue, self.providers, self.paying, self.happenings, self.clock)
+
+    def notice_address(self, account: str) -> str:
+        """Where the account's payment provider must call us. Holds a secret."""
+        return self.config.base_url.rstrip("/") + notice_path(self.config.account(account))
+
+    @cached_property
     def register(self) -> Register:
         return Register(self.db, self.queue, lambda: self.kit, self.clock.now)
 
@@ -289,6 +319,7 @@ class App:
             render_pool=self.render_pools.of(edited.kit),
             email=self.email,
             sender=self.config.mail.sender,
+            pay_url=self.paying.pay_url,
         )
 
     def status(self) -> Status:
@@ -323,7 +354,11 @@ class App:
                 self.db, self.status, self.effects, self.reporting, self.config.admin_password, self.clock.now
             )
         )
-        names = {account.name for account in self.config.accounts}
+        accounts = {account.name: account for account in self.config.accounts}
+        flask.register_blueprint(
+            payment_pages(accounts, self.providers, self.paying, self.settling, self.db, self.clock)
+        )
+        names = set(accounts)
         flask.register_blueprint(
             preview_pages(self.tools, lambda: self.kit, names, self.config.admin_password)
         )
@@ -354,7 +389,8 @@ class App:
         self._sync_schedules()
         self.kit_keeper.on_change.append(lambda _: self._sync_schedules())
         forget = Tick("inbox", timedelta(hours=1), self._forget_events)
-        return Scheduler(self.db, self.queue, self.clock, [forget])
+        ask = Tick("payments", timedelta(minutes=1), self.settling.ask_due)
+        return Scheduler(self.db, self.queue, self.clock, [forget, ask])
 
     def watch(self) -> Watch:
         """Follows what people edit while a role runs: a faultless change is at work within seconds."""
@@ -382,6 +418,7 @@ class App:
             "delivery": self.intake.sort_out,
             "happening": self.happenings.handle,
             "effect": self.effects.handle,
+            "payment": self.settling.handle,
             "report": self.reporting.handle,
             "directory": lambda job: background_directories.refresh(job.account),
             "reconcile": lambda job: self._discard(self.reconcile.run(job.account)),

@@ -23,7 +23,30 @@ from connector.errors import ConfigError, Problem
 CrmName = Literal["amocrm", "bitrix24"]
 CRM_NAMES: tuple[CrmName, ...] = ("amocrm", "bitrix24")
 
+#: Ways to pay an invoice; "" is none.
+PAYMENT_PROVIDERS = ("yookassa", "static", "crm")
+YOOKASSA_URL = "https://api.yookassa.ru/v3"
+
+#: What a static pay link may hold; each is put in quoted as a part of an address.
+PAY_LINK_WORDS = ("сумма", "номер", "назначение")
+
 DEFAULT_BASE_URL = "http://127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentConfig:
+    """How clients of one account pay invoices by a link. `provider` "": by bank transfer alone.
+
+    `link` of the provider «static» is a template with {сумма}, {номер} and {назначение}. `url` is what plays
+    YooKassa's API in place of the usual one, `return_url` where its page leads the client back to.
+    """
+
+    provider: str = ""
+    shop_id: str = ""
+    secret_key: str = field(repr=False, default="")
+    url: str = YOOKASSA_URL
+    return_url: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +71,27 @@ class AccountConfig:
     client_secret: str = field(repr=False, default="")
     redirect_url: str = field(repr=False, default="")
     oauth_urls: tuple[str, ...] = ()
+    payment: PaymentConfig = PaymentConfig()
 
     @property
     def install_secret(self) -> str:
         """The unguessable part of the address where a portal tells of its application; another one than
         `hook_secret`, for everybody who opens the application can see it."""
-        return hmac.new(self.hook_secret.encode(), f"install:{self.name}".encode(), "sha256").hexdigest()[:40]
+        return self._derived("install", 40)
+
+    @property
+    def payment_secret(self) -> str:
+        """The unguessable part of the address where a payment provider tells of payments."""
+        return self._derived("payments", 40)
+
+    def pay_token(self, document_id: int) -> str:
+        """The unguessable part of the address where one invoice is paid: 128 bits."""
+        return self._derived(f"pay:{document_id}", 32)
+
+    def _derived(self, what: str, length: int) -> str:
+        return hmac.new(self.hook_secret.encode(), f"{what}:{self.name}".encode(), "sha256").hexdigest()[
+            :length
+        ]
 
     @property
     def uses_oauth(self) -> bool:
@@ -208,6 +246,7 @@ class _Reader:
             redirect_url=self._text("REDIRECT_URL", "", prefix),
             plan=self._choice("CRM_PLAN", "usual", ("usual", "enterprise"), prefix),  # type: ignore[arg-type]
             oauth_urls=self._addresses("OAUTH_URL", self._text("OAUTH_URL", "", prefix), prefix),
+            payment=self._payment(prefix),
         )
         if account.redirect_url:
             return account
@@ -227,6 +266,43 @@ class _Reader:
                 self._name("CRM_URL", prefix),
                 "для приложения (CLIENT_ID) нужен адрес портала без пути: https://портал",
             )
+
+    def _payment(self, prefix: str) -> PaymentConfig:
+        provider = self._choice("PAYMENT_PROVIDER", "", ("", *PAYMENT_PROVIDERS), prefix)
+        payment = PaymentConfig(
+            provider=provider,
+            shop_id=self._text("YOOKASSA_SHOP_ID", "", prefix),
+            secret_key=self._text("YOOKASSA_SECRET_KEY", "", prefix),
+            url=self._url("YOOKASSA_URL", YOOKASSA_URL, prefix).rstrip("/"),
+            return_url=self._text("PAYMENT_RETURN_URL", "", prefix),
+            link=self._text("PAYMENT_LINK", "", prefix),
+        )
+        if provider == "yookassa":
+            for key, value in (
+                ("YOOKASSA_SHOP_ID", payment.shop_id),
+                ("YOOKASSA_SECRET_KEY", payment.secret_key),
+            ):
+                if not value:
+                    self._bad(
+                        self._name(key, prefix),
+                        "не задана: возьмите её в личном кабинете ЮKassa, «Интеграция» → «Ключи API»",
+                    )
+        if payment.return_url and not re.match(r"https?://[^/\s]+", payment.return_url):
+            self._bad(self._name("PAYMENT_RETURN_URL", prefix), "нужен адрес, который начинается с https://")
+        if provider == "static":
+            self._check_pay_link(payment.link, prefix)
+        return payment
+
+    def _check_pay_link(self, link: str, prefix: str) -> None:
+        unknown = set(re.findall(r"\{([^{}]*)\}", link)) - set(PAY_LINK_WORDS)
+        if not re.match(r"https?://[^/\s{}]+", link):
+            message = "нужен адрес, который начинается с https://; в нём можно писать {сумма} и {номер}"
+        elif unknown:
+            known = ", ".join(f"{{{word}}}" for word in PAY_LINK_WORDS)
+            message = f"в ссылке непонятное слово {{{min(unknown)}}}: можно {known}"
+        else:
+            return
+        self._bad(self._name("PAYMENT_LINK", prefix), message)
 
     def _addresses(self, key: str, text: str, prefix: str) -> tuple[str, ...]:
         """Addresses separated by commas; none is fine."""

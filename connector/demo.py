@@ -15,7 +15,7 @@ from typing import Any
 
 from connector.app import App
 from connector.commands.roles import Running
-from connector.config import AccountConfig, Config, CrmName, MailConfig
+from connector.config import AccountConfig, Config, CrmName, MailConfig, PaymentConfig
 from connector.sandbox.app import Sandbox
 from connector.web.server import WebServer
 from connector.web.webhooks import hook_path
@@ -83,13 +83,15 @@ class Demo:
 
     def _settings(self, folder: Path, port: int) -> Config:
         doors = self.sandbox.describe()
-        amocrm, bitrix24 = doors["amocrm"], doors["bitrix24"]
+        amocrm, bitrix24, shop = doors["amocrm"], doors["bitrix24"], doors["yookassa"]
+        payment = PaymentConfig("yookassa", shop["shop_id"], shop["secret_key"], shop["api_url"])
         accounts = (
-            _account("demo-amocrm", "amocrm", amocrm["base_url"], token=amocrm["token"]),
+            _account("demo-amocrm", "amocrm", amocrm["base_url"], payment, token=amocrm["token"]),
             _account(
                 "demo-bitrix24",
                 "bitrix24",
                 bitrix24["webhook_url"],
+                payment,
                 application_token=bitrix24["application_token"],
             ),
         )
@@ -116,6 +118,8 @@ class Demo:
         for account in self.config.accounts:
             self.app.directories.refresh(account.name)
             address = self.base_url + hook_path(account)
+            # One shop for both accounts; each asks about its own payments and lets the others be.
+            self.sandbox.yookassa.notify_urls.append(self.app.notice_address(account.name))
             if account.crm == "bitrix24":
                 # By hand in the portal's form (docs/install.md): an inbound webhook may not subscribe.
                 self.sandbox.bitrix24.add_outgoing_webhook(address, BITRIX24_EVENTS)
@@ -124,6 +128,20 @@ class Demo:
 
 
 def _account(
-    name: str, crm: CrmName, url: str, *, token: str = "", application_token: str = ""
+    name: str,
+    crm: CrmName,
+    url: str,
+    payment: PaymentConfig,
+    *,
+    token: str = "",
+    application_token: str = "",
 ) -> AccountConfig:
-    return AccountConfig(name, crm, url.rstrip("/"), token, secrets.token_urlsafe(24), application_token)
+    return AccountConfig(
+        name,
+        crm,
+        url.rstrip("/"),
+        token,
+        secrets.token_urlsafe(24),
+        application_token,
+        payment=payment,
+    )

@@ -127,3 +127,13 @@ class DeliveryError(ConnectorError):
 
 class PlanTooLarge(ConnectorError):
     """One run would change more than it may; nothing was changed."""
+
+
+class PaymentError(ConnectorError):
+    """A call to a payment provider failed. `kind` «retry»: the same call may succeed later; «config»: a
+    person has to change the settings; «rejected»: this very call will never succeed. Carries no key."""
+
+    def __init__(self, kind: Literal["retry", "config", "rejected"], provider: str, detail: str) -> None:
+        self.kind = kind
+        self.provider = provider
+        super().__init__(f"{provider}: {detail}")

@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo
 from connector.documents.freeze import thaw
 from connector.documents.kit import Kit
 from connector.documents.render import ENGINE, RenderPool
-from connector.store import archive, facts, kit_versions, numbers, outbox
+from connector.paying import received
+from connector.store import archive, facts, kit_versions, numbers, outbox, payments
 from connector.store.archive import ArchivedDocument
 from connector.store.database import Database
 from connector.store.jobs import JobQueue
 from connector.store.numbers import Gap
+from connector.store.payments import Payment
 
 #: The rule's name of effects that a person ordered from the register.
 BY_HAND = "Реестр документов"
@@ -69,8 +71,9 @@ class Register:
             row = facts.account_row(conn, account)
             zone = ZoneInfo(row.timezone if row else "Europe/Moscow")
             documents = archive.issued_between(conn, account, since, until)
+            paid = payments.of_documents(conn, account, [document.id for document in documents])
             gaps = numbers.gaps(conn, account, _midnight(since, zone), _midnight(until, zone))
-        lines = [_of_document(document) for document in documents]
+        lines = [_of_document(document, paid.get(document.id, ()), zone) for document in documents]
         lines += [self._of_gap(gap, zone) for gap in gaps]
         return sorted(lines, key=lambda line: (line.title, line.issued_on, line.number, line.version))
 
@@ -168,7 +171,10 @@ def remake(db: Database, account: str, document_id: int) -> tuple[ArchivedDocume
     ]
 
 
-def _of_document(document: ArchivedDocument) -> Entry:
+def _of_document(document: ArchivedDocument, paid: Sequence[Payment], zone: ZoneInfo) -> Entry:
+    status, remark = "аннулирован" if document.is_void else "действует", document.void_reason or ""
+    if paid:
+        status, remark = _paid(document, paid, zone, remark)
     return Entry(
         kind=document.kind,
         title=document.title,
@@ -179,12 +185,27 @@ def _of_document(document: ArchivedDocument) -> Entry:
         deal_id=document.deal_id,
         total=document.total,
         currency=document.currency,
-        status="аннулирован" if document.is_void else "действует",
-        remark=document.void_reason or "",
+        status=status,
+        remark=remark,
         document_id=document.id,
         formats=tuple(file.format for file in document.files),
         variant=document.variant,
     )
+
+
+def _paid(
+    document: ArchivedDocument, paid: Sequence[Payment], zone: ZoneInfo, remark: str
+) -> tuple[str, str]:
+    """Status and remark of a document that money came for."""
+    came = received(paid, document.currency)
+    last = max(one.paid_at or one.created_at for one in paid).astimezone(zone)
+    if document.is_void:
+        return "аннулирован", f"{remark}; пришло {came:.2f} {document.currency} {last:%d.%m.%Y}"
+    if came >= (document.total or Decimal(0)):
+        return "оплачен", f"{last:%d.%m.%Y}"
+    if came > 0:
+        return "оплачен частично", f"{came:.2f} {document.currency}, {last:%d.%m.%Y}"
+    return "действует", "деньги возвращены" if any(one.refunded for one in paid) else remark
 
 
 def _client(context: Mapping[str, object]) -> str:

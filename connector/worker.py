@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.clock import Clock
-from connector.errors import ConnectorError, CrmError, DeliveryError, RetryLater
+from connector.errors import ConnectorError, CrmError, DeliveryError, PaymentError, RetryLater
 from connector.store.jobs import Job, JobQueue
 from connector.store.outage import DATABASE_AWAY, Outage, StoreError
 from connector.store.wakeup import WakeUp
@@ -98,7 +98,7 @@ def backoff(attempts: int) -> timedelta:
 
 
 def _can_be_cured(error: Exception) -> bool:
-    if isinstance(error, CrmError):
+    if isinstance(error, CrmError | PaymentError):
         return error.kind == "retry"
     if isinstance(error, DeliveryError):
         return not error.permanent

@@ -13,17 +13,18 @@ PACKAGE = ROOT / "connector"
 
 GROUND = {"domain", "errors", "clock", "config"}
 POLICY = {"playbook", "documents", "figures", "reports", "moves", "echoes"}
-ADAPTERS = {"crm", "store", "delivery"}
+ADAPTERS = {"crm", "store", "delivery", "payments"}
 USE_CASES = {
     *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
     *("explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
     *("deciding", "happenings", "hook_watch", "edited", "kit_keeper", "kit_alarm", "preview"),
+    *("paying", "settling"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 
 #: What each row may import beside itself. The store is our own and has one implementation, so use cases call
 #: it directly; of the CRMs and channels they know the ports only, and `app` hands the implementations in.
-PORTS = {"crm.base", "crm.consent", "delivery.base"}
+PORTS = {"crm.base", "crm.consent", "delivery.base", "payments.base"}
 ALLOWED = {
     "ground": GROUND,
     "policy": GROUND | POLICY,
@@ -55,11 +56,12 @@ DOORS = {
 
 THIRD_PARTY = {
     "flask": {"web", "app", "sandbox"},
-    "requests": {"crm", "sandbox"},
+    "requests": {"crm", "sandbox", "payments"},
+    "yookassa": {"payments"},
     "apscheduler": {"scheduler", "store", "playbook"},
     "sqlalchemy": {
         *("store", "figures", "intake", "effects", "web", "reporting", "actions", "loops"),
-        *("reconcile", "backfill", "status", "deciding", "happenings", "kit_alarm"),
+        *("reconcile", "backfill", "status", "deciding", "happenings", "kit_alarm", "settling"),
     },
     "weasyprint": {"documents"},
     "aiosmtpd": {"sandbox"},

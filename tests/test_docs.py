@@ -35,7 +35,10 @@ def tracked(*suffixes: str) -> list[Path]:
 
 
 def options(command: click.Command) -> list[str]:
-    return [name for option in command.params if isinstance(option, click.Option) for name in option.opts]
+    """The command's options and those of the commands in it."""
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    own = [name for option in command.params if isinstance(option, click.Option) for name in option.opts]
+    return own + [name for one in inner for name in options(one)]
 
 
 def named_commands(text: str) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ from connector.domain import CrmFile, DealCard, User
 from connector.errors import HeldError, RenderError
 from connector.playbook.model import Playbook
 from connector.reports.recipients import Recipient, resolve
+from connector.store.archive import ArchivedDocument
 from connector.store.database import Database
 from connector.store.facts import AccountRow, Directory
 from connector.store.outbox import Effect
@@ -32,7 +33,7 @@ class Tools:
     """All that an action may use, for one account.
 
     `card` reads the deal of an effect; what it gives is never older than the effect itself. `sender` is the
-    address that letters come from.
+    address that letters come from. `pay_url` is where a client pays a document, None where he cannot.
     """
 
     db: Database
@@ -46,6 +47,7 @@ class Tools:
     render_pool: RenderPool
     email: Channel
     sender: str
+    pay_url: Callable[[ArchivedDocument], str | None] = lambda _: None
 
     @property
     def today(self) -> date:

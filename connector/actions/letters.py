@@ -91,6 +91,10 @@ def _letter(effect: Effect, tools: Tools, attached: _Attached, name: str) -> Let
     context = context_of(
         card, tools, kind=None, number=None, attachments=[issued(d) for d in attached.documents]
     )
+    pay_urls = [url for url in map(tools.pay_url, attached.documents) if url]
+    if len(pay_urls) == 1:
+        # Two invoices in one letter: nobody could tell which of them the link pays.
+        context["оплата"] = {"ссылка": pay_urls[0]}
     message = render_message(tools.kit, name, context)
     return Letter(
         to=recipient,

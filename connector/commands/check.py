@@ -10,7 +10,7 @@ from connector.app import App
 from connector.commands.common import opened
 from connector.documents import trial
 from connector.documents.sample_deals import SAMPLES
-from connector.errors import ConfigError, Problem
+from connector.errors import ConfigError, PaymentError, Problem
 from connector.playbook.check import check_against_crm, check_fields
 from connector.playbook.model import UpdateAction
 from connector.store import facts
@@ -38,6 +38,7 @@ def check(offline: bool) -> None:
         for account in app.config.accounts:
             app.directories.refresh(account.name)
             problems += against_crm(app, account.name)
+            problems += against_provider(app, account.name)
         show(problems)
 
 
@@ -62,6 +63,18 @@ def against_crm(app: App, account: str) -> list[Problem]:
         ]
         problems += check_fields(app.playbook, names)
     return problems
+
+
+def against_provider(app: App, account: str) -> list[Problem]:
+    """What is wrong with the account's payment provider; what is right is printed."""
+    provider = app.providers.get(account)
+    if provider is None:
+        return []
+    try:
+        click.echo(f"✓ Оплата по ссылке: {provider.title}, {provider.check()}")
+    except PaymentError as error:
+        return [Problem("PAYMENT_PROVIDER", str(error))]
+    return []
 
 
 def show(problems: list[Problem]) -> None:

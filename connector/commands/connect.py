@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import click
 
 from connector.app import App
-from connector.commands.check import against_crm, show
+from connector.commands.check import against_crm, against_provider, show
 from connector.commands.common import account_option, chosen_account, opened
 from connector.config import CRM_NAMES, AccountConfig, Config
 from connector.consent import NotAdministrator
@@ -56,7 +56,11 @@ def connect(crm: str, account: str | None, code: str | None, again: bool) -> Non
         if config.uses_oauth:
             _learn_secret(app, config)
         click.echo("История прочитается командой connector backfill, работать начнёт connector serve.")
-        show(against_crm(app, name))
+        problems = against_provider(app, name)
+        if name in app.providers and app.providers[name].is_asked:
+            click.echo("Адрес уведомлений об оплате (содержит секрет) впишите в кабинет провайдера:")
+            click.echo(f"  {app.notice_address(name)}")
+        show(problems + against_crm(app, name))
 
 
 @click.command("install-url")

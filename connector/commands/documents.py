@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import click
@@ -95,6 +96,24 @@ def reissue(document_id: int, reason: str, account: str | None) -> None:
     click.echo("Новая редакция заказана: её сделает работающий Коннектор (serve или worker).")
 
 
+@documents.command("paid")
+@click.argument("document_id", type=int)
+@click.option("--on", "day", type=_DAY, required=True, help="День, когда деньги пришли.")
+@click.option("--amount", help="Сколько пришло, например 1200.50. Без неё — всё, что осталось оплатить.")
+@account_option
+def paid(document_id: int, day: datetime, amount: str | None, account: str | None) -> None:
+    """Отметить оплату счёта, пришедшую на расчётный счёт. Дальше — как при оплате по ссылке."""
+    with opened() as app:
+        name = chosen_account(app, account)
+        zone = local_time(app, name)
+        if day.date() > app.clock.now().astimezone(zone).date():
+            raise click.UsageError(f"{day:%d.%m.%Y} ещё не наступило")
+        # Noon: whatever the zone of whoever reads it, the day stays the same.
+        at = day.replace(hour=12, tzinfo=zone)
+        came = app.settling.mark_paid(name, document_id, at, _sum(amount))
+    click.echo(f"Отмечено: пришло {came:.2f}. Правила об оплате выполнит работающий Коннектор.")
+
+
 @documents.command("void")
 @click.argument("document_id", type=int)
 @click.option("--reason", required=True, help="Почему: попадёт в реестр.")
@@ -105,6 +124,18 @@ def void(document_id: int, reason: str, account: str | None) -> None:
         if not app.register.void(chosen_account(app, account), document_id, reason):
             raise ConnectorError(f"документа {document_id} нет, или он уже аннулирован")
     click.echo("Документ аннулирован.")
+
+
+def _sum(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        value = Decimal(text.replace(" ", "").replace("\u00a0", "").replace(",", "."))
+    except InvalidOperation:
+        raise click.UsageError(f"--amount: нужна сумма вроде 1200.50, а стоит {text!r}") from None
+    if not value.is_finite() or value <= 0 or value != value.quantize(Decimal("0.01")):
+        raise click.UsageError("--amount: нужна сумма больше нуля, не точнее копейки")
+    return value
 
 
 def _entries(app: App, account: str, first: datetime | None, last: datetime | None) -> list[Entry]:

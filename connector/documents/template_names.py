@@ -50,6 +50,8 @@ def known_names(kinds: Iterable[str]) -> dict[str, Names]:
         "кейсы": [dict.fromkeys(("название", "текст", "результат"))],
         "документы": dict.fromkeys(kinds, _ISSUED),
         "вложения": [_ISSUED],
+        # Of letters: where the attached invoice is paid. Documents have an «оплата» of their own.
+        "оплата": dict.fromkeys(("ссылка",)),
         "товары": [
             dict.fromkeys(
                 (

@@ -41,6 +41,7 @@ from connector.sandbox.kept import Parts
 from connector.sandbox.mailbox import Mailbox
 from connector.sandbox.moving_clock import MovingClock
 from connector.sandbox.state import Portal
+from connector.sandbox.yookassa import YooKassaShop
 
 #: What an answer of a real portal takes at best; `connector sandbox` and `connector demo` run with it.
 USUAL_LATENCY_S = 0.1
@@ -122,6 +123,7 @@ class Sandbox:
             application_token=keys.application_token,
             faults=self.faults,
         )
+        self.yookassa = YooKassaShop(self.base_url, self.clock)
         self.board = Board(self.portals, self.mailbox, add_bitrix_webhook=self.bitrix24.add_outgoing_webhook)
         with no_garbage_collection():
             self._begin_journal(progress)
@@ -134,6 +136,7 @@ class Sandbox:
         self.mailbox.start()
         self.amocrm.start()
         self.bitrix24.start()
+        self.yookassa.start()
         self._server = create_server(
             self.flask,
             sockets=[self._socket],
@@ -151,6 +154,7 @@ class Sandbox:
             self._journal.close()
         self.amocrm.stop()
         self.bitrix24.stop()
+        self.yookassa.stop()
         self.mailbox.stop()
         if self._server is not None and self._thread is not None:
             # The server's own loop must close its sockets: another thread would pull them from under it.
@@ -177,6 +181,11 @@ class Sandbox:
             "bitrix24": _only(
                 self.bitrix24.endpoints(), "webhook_url", "oauth_token", "member_id", "application_token"
             ),
+            "yookassa": {
+                "api_url": self.yookassa.api_url,
+                "shop_id": self.yookassa.shop_id,
+                "secret_key": self.yookassa.secret_key,
+            },
             "mail": {
                 "smtp_host": self.mailbox.smtp_host,
                 "smtp_port": self.mailbox.smtp_port,
@@ -200,6 +209,7 @@ class Sandbox:
             Admin(self.faults, self.clock).blueprint(),
             self.mailbox.blueprint(),
             self.board.blueprint(),
+            self.yookassa.blueprint(),
         ):
             flask.register_blueprint(blueprint)
         return flask

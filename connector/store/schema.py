@@ -492,6 +492,52 @@ happenings = _table(
     Index(None, "account", "what", "at"),
 )
 
+#: Attempts to pay an invoice: one row each, written before its provider is asked, so that none is lost.
+payments = _table(
+    "payments",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("document_id", RowId, nullable=False),
+    Column("deal_id", String(64), nullable=False),
+    Column("provider", String(16), nullable=False),  # of config.PAYMENT_PROVIDERS | manual
+    # The provider's id; None while it has not answered, and where payments have none.
+    Column("provider_id", String(64)),
+    # The same key asks the provider for the same payment.
+    Column("key", String(64), nullable=False),
+    Column("status", String(12), nullable=False),  # new | pending | succeeded | canceled
+    # What was asked for, and once it came what came, by the provider's word.
+    Column("amount", Amount, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("refunded", Amount, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("paid_at", UtcDateTime),
+    # When to ask next although no notice came; None = never again.
+    Column("ask_at", UtcDateTime),
+    Column("asked", Integer, nullable=False),
+    UniqueConstraint("account", "key"),
+    UniqueConstraint("account", "provider", "provider_id"),
+    Index(None, "account", "document_id"),
+    Index(None, "ask_at"),
+)
+
+#: Notices of payment providers, as told: nothing is believed before the provider was asked back.
+payment_notices = _table(
+    "payment_notices",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("provider", String(16), nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("object_id", String(64), nullable=False),
+    Column("payment_id", String(64), nullable=False),
+    Column("deliveries", Integer, nullable=False),
+    # What became of it, Russian; "" while it was not looked at.
+    Column("note", Text, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    UniqueConstraint("account", "provider", "event", "object_id"),
+    Index(None, "account", "received_at"),
+)
+
 #: Every number that was given, with the effect that it was given to: where a gap has its reason.
 numbers = Table(
     "numbers",

@@ -76,6 +76,7 @@ class Desk:
                 sender="sales@example.ru",
                 today=date(2026, 11, 24),
                 card=lambda effect: self.card(),
+                pay_url=lambda _: None,
                 recipient=lambda role: self.head,
             ),
         )

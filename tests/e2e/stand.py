@@ -13,11 +13,12 @@ from sqlalchemy import func, select
 
 from connector.app import App
 from connector.commands.roles import Running
-from connector.config import AccountConfig, Config, CrmName, MailConfig
+from connector.config import AccountConfig, Config, CrmName, MailConfig, PaymentConfig
 from connector.demo import BITRIX24_EVENTS
 from connector.explain import as_lines, tell
 from connector.sandbox.app import Sandbox
 from connector.store.schema import jobs
+from connector.web.payments import notice_path
 from connector.web.server import WebServer
 from connector.web.webhooks import hook_path
 from tests.e2e.office import Office
@@ -62,6 +63,12 @@ class Stand(Office):
             token=door.get("token", ""),
             hook_secret=HOOK_SECRET,
             application_token=door.get("application_token", ""),
+            payment=PaymentConfig(
+                "yookassa",
+                doors["yookassa"]["shop_id"],
+                doors["yookassa"]["secret_key"],
+                doors["yookassa"]["api_url"],
+            ),
         )
         self.config = Config(
             accounts=(settings,),
@@ -79,6 +86,7 @@ class Stand(Office):
             log_level="WARNING",
         )
         self.app = App(self.config, limiter=NoLimit())
+        self.notice_url = self.base_url + notice_path(settings)
         self.hook_url = self.base_url + hook_path(settings)
 
     def __enter__(self) -> Stand:
@@ -88,6 +96,9 @@ class Stand(Office):
             Running(self.app, server=self._server, worker=self._worker, scheduler=False)
         )
         self.app.directories.refresh("main")
+        shop = self.sandbox.yookassa
+        shop.notify_urls.append(self.notice_url)
+        self._stack.callback(shop.notify_urls.remove, self.notice_url)
         if self.crm == "bitrix24":
             self.sandbox.bitrix24.add_outgoing_webhook(self.hook_url, BITRIX24_EVENTS)
         else:

@@ -127,7 +127,7 @@ def test_every_rule_is_started_by_some_stage_of_a_usual_crm() -> None:
                     from_outcome=origin.outcome if origin else None,
                 )
                 started |= {rule.name for rule in candidates(PLAYBOOK, move)}
-    assert started == {rule.name for rule in PLAYBOOK.rules}
+    assert started == {rule.name for rule in PLAYBOOK.rules if not rule.when.happens}
 
 
 def test_the_owner_and_the_head_of_sales_get_their_reports() -> None:

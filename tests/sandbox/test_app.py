@@ -41,6 +41,7 @@ def test_it_says_where_everything_is(sandbox: Sandbox) -> None:
     assert {key: set(value) if isinstance(value, dict) else value for key, value in found.items()} == {
         "amocrm": {"base_url", "token", "account_id"},
         "bitrix24": {"webhook_url", "oauth_token", "member_id", "application_token"},
+        "yookassa": {"api_url", "shop_id", "secret_key"},
         "mail": {"smtp_host", "smtp_port", "inbox_url"},
         "board_url": f"{sandbox.base_url}/board",
     }
