@@ -66,6 +66,23 @@ def test_settings_of_several_accounts_stand_under_their_names() -> None:
     ]
 
 
+def test_payment_settings_are_asked_for_by_the_provider_that_needs_them() -> None:
+    assert set(mistakes(PAYMENT_PROVIDER="yookassa")) == {"YOOKASSA_SHOP_ID", "YOOKASSA_SECRET_KEY"}
+    assert set(mistakes(PAYMENT_PROVIDER="static")) == {"PAYMENT_LINK"}
+    assert "PAYMENT_PROVIDER" in mistakes(PAYMENT_PROVIDER="paypal")
+    unknown = mistakes(PAYMENT_PROVIDER="static", PAYMENT_LINK="https://pay.example/?s={сума}")
+    assert "{сума}" in unknown["PAYMENT_LINK"]
+    link = "https://pay.example/?s={сумма}&n={номер}"
+    config = Config.from_env({**GOOD, "PAYMENT_PROVIDER": "static", "PAYMENT_LINK": link})
+    assert config.account("main").payment.link == link
+
+
+def test_addresses_of_payments_and_hooks_have_secrets_of_their_own() -> None:
+    account = Config.from_env(GOOD).account("main")
+    secrets = {account.hook_secret, account.payment_secret, account.install_secret, account.pay_token(1)}
+    assert len(secrets | {account.pay_token(2)}) == 5
+
+
 def test_secrets_are_not_shown() -> None:
     config = Config.from_env({**GOOD, "SMTP_PASSWORD": "mail-secret", "ADMIN_PASSWORD": "admin-secret"})
     for secret in ("long-lived", "0123456789abcdef", "mail-secret", "admin-secret", "example.amocrm"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,17 @@ def test_register_is_listed_checked_and_corrected_from_the_command_line(
     assert typed("documents", "list", "--format", "xlsx", "--output", str(book), env=env).code == 0
     assert book.read_bytes().startswith(b"PK")
     assert typed("documents", "list", "--from", "2026-12-01", "--to", "2026-11-01", env=env).code == 2
+    today = f"{date.today():%d.%m.%Y}"
+    for wrong in (("--amount", "много"), ("--amount", "0.001"), ("--on", "2126-01-01")):
+        assert typed("documents", "paid", number, "--on", today, *wrong, env=env).code == 2
+    part = typed("documents", "paid", number, "--on", today, "--amount", "22 000,00", env=env)
+    assert (part.code, part.out.split(".")[0]) == (0, "Отмечено: пришло 22000")
+    assert typed("documents", "paid", number, "--on", today, env=env).out.startswith(
+        "Отмечено: пришло 100000.00"
+    )
+    assert f"оплачен: {today}" in typed("documents", "list", env=env).out
+    twice = typed("documents", "paid", number, "--on", today, env=env)
+    assert (twice.code, "уже оплачен" in twice.err) == (1, True)
     voided = typed("documents", "void", number, "--reason", "Ошибка в сумме", env=env)
     assert (voided.code, voided.out) == (0, "Документ аннулирован.\n")
     again = typed("documents", "reissue", number, "--reason", "Ещё раз", env=env)
