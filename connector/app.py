@@ -8,12 +8,14 @@ from contextlib import ExitStack
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 
 from connector.actions.base import Tools
 from connector.backfill import Backfill
 from connector.cards import CardReader
+from connector.client_page import ClientPage
 from connector.clock import Clock, SystemClock
 from connector.config import Config
 from connector.consent import Consent
@@ -38,6 +40,7 @@ from connector.hook_watch import HookWatch
 from connector.intake import Intake
 from connector.kit_alarm import KitAlarm
 from connector.kit_keeper import KitKeeper, Watch
+from connector.links import Links
 from connector.paying import Paying
 from connector.payments.base import PaymentProvider
 from connector.payments.registry import PROVIDERS
@@ -58,6 +61,7 @@ from connector.store.schedules import Schedule, sync
 from connector.store.sealing import Sealer
 from connector.store.wakeup import WakeUp
 from connector.web.admin import admin
+from connector.web.client_page import client_pages
 from connector.web.health import health
 from connector.web.oauth import oauth_pages
 from connector.web.payments import notice_path, payment_pages
@@ -276,6 +280,23 @@ class App:
         return Register(self.db, self.queue, lambda: self.kit, self.clock.now)
 
     @cached_property
+    def links(self) -> Links:
+        keys = {account.name: account.link_secret for account in self.config.accounts}
+        return Links(self.db, keys, self.config.base_url, lambda: self.kit, self.clock)
+
+    @cached_property
+    def client_page(self) -> ClientPage:
+        return ClientPage(
+            self.db,
+            self.queue,
+            self.links,
+            self.happenings,
+            lambda: self.kit,
+            self.clock,
+            pay_url=self.paying.pay_url,
+        )
+
+    @cached_property
     def reconcile(self) -> Reconcile:
         return Reconcile(self.db, self.background_clients, self.intake, self.clock)
 
@@ -320,6 +341,7 @@ class App:
             email=self.email,
             sender=self.config.mail.sender,
             pay_url=self.paying.pay_url,
+            document_url=self.links.url,
         )
 
     def status(self) -> Status:
@@ -365,6 +387,8 @@ class App:
         flask.register_blueprint(
             register_pages(self.register, names, self.config.admin_password, self.clock.now)
         )
+        crm_hosts = {urlsplit(account.url).netloc for account in self.config.accounts}
+        flask.register_blueprint(client_pages(self.client_page, lambda: self.kit, self.clock, crm_hosts))
         return flask
 
     def worker(self) -> Worker:

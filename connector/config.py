@@ -94,6 +94,11 @@ class AccountConfig:
         ]
 
     @property
+    def link_secret(self) -> str:
+        """The key that the secret words of links for clients are derived from."""
+        return hmac.new(self.hook_secret.encode(), f"links:{self.name}".encode(), "sha256").hexdigest()
+
+    @property
     def uses_oauth(self) -> bool:
         """Whether tokens are got by consent and renewed, rather than written in the settings."""
         return bool(self.client_id) and not self.token and not _is_webhook(self.url)

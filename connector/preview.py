@@ -18,7 +18,7 @@ from connector.documents.messages import Message, render_message
 from connector.documents.places import missing_fields
 from connector.documents.render import RenderedFile, RenderPool
 from connector.documents.sample_deals import SAMPLES
-from connector.documents.trial import sample_context
+from connector.documents.trial import SAMPLE_PAGE, sample_context
 from connector.errors import ConfigError, ConnectorError, MissingField, Problem
 from connector.playbook.words import unknown
 from connector.store import archive
@@ -60,11 +60,11 @@ def of_deal(tools: Tools, name: str, deal_id: str) -> Draft:
         return _document(tools.kit, tools.render_pool, name, context)
     with tools.db.read() as conn:
         kept = [one for one in archive.of_deal(conn, tools.account_row.account, deal_id) if not one.is_void]
-    made = {one.kind: issued(one) for one in kept}
+    made = {one.kind: issued(one, SAMPLE_PAGE) for one in kept}
     name = letter_of(tools, name, deal_id)
     for kind in tools.kit.messages[name].attachments:
         title = tools.kit.documents[kind].title
-        made.setdefault(kind, Issued(kind, title, NO_NUMBER, tools.today, deal.amount))
+        made.setdefault(kind, Issued(kind, title, NO_NUMBER, tools.today, deal.amount, SAMPLE_PAGE))
     context = context_of(card, tools, kind=None, number=None, attachments=list(made.values()))
     return _letter(tools.kit, name, context)
 

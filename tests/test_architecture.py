@@ -19,6 +19,7 @@ USE_CASES = {
     *("explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
     *("deciding", "happenings", "hook_watch", "edited", "kit_keeper", "kit_alarm", "preview"),
     *("paying", "settling"),
+    *("links", "client_page", "client_context"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 
@@ -62,6 +63,7 @@ THIRD_PARTY = {
     "sqlalchemy": {
         *("store", "figures", "intake", "effects", "web", "reporting", "actions", "loops"),
         *("reconcile", "backfill", "status", "deciding", "happenings", "kit_alarm", "settling"),
+        "client_page",
     },
     "weasyprint": {"documents"},
     "aiosmtpd": {"sandbox"},

@@ -33,7 +33,8 @@ class Tools:
     """All that an action may use, for one account.
 
     `card` reads the deal of an effect; what it gives is never older than the effect itself. `sender` is the
-    address that letters come from. `pay_url` is where a client pays a document, None where he cannot.
+    address that letters come from; `document_url` gives the address of a document's page for the client,
+    `pay_url` where he pays it, None where he cannot.
     """
 
     db: Database
@@ -47,6 +48,7 @@ class Tools:
     render_pool: RenderPool
     email: Channel
     sender: str
+    document_url: Callable[[ArchivedDocument], str]
     pay_url: Callable[[ArchivedDocument], str | None] = lambda _: None
 
     @property

@@ -31,7 +31,7 @@ def make_document(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         document = _make(effect, tools)
     note_id = tools.client.add_note(
         effect.deal_id or "",
-        _note(document),
+        _note(document, tools.document_url(document)),
         files=[CrmFile(file.name, file.content, file.mime_type) for file in document.files],
         may_exist=effect.may_exist,
         since=search_from(effect),
@@ -40,11 +40,11 @@ def make_document(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     return {**result, "variant": document.variant} if document.variant else result
 
 
-def _note(document: ArchivedDocument) -> str:
+def _note(document: ArchivedDocument, url: str) -> str:
     text = f"{document.title} № {document.number} от {document.issued_on:%d.%m.%Y}"
     if document.version > 1:
         text += f", редакция {document.version}. Прежняя редакция аннулирована"
-    return text
+    return f"{text}\nСтраница для клиента: {url}" if url else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,13 @@ def context_of(
     )
 
 
-def issued(document: ArchivedDocument) -> Issued:
-    """A kept document as letters and later documents speak of it."""
-    return Issued(document.kind, document.title, document.number, document.issued_on, document.total)
+def issued(document: ArchivedDocument, url: str) -> Issued:
+    """A kept document as letters and later documents speak of it. url: its page for the client."""
+    return Issued(
+        kind=document.kind,
+        title=document.title,
+        number=document.number,
+        issued_on=document.issued_on,
+        total=document.total,
+        url=url,
+    )

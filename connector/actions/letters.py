@@ -88,9 +88,8 @@ def _letter(effect: Effect, tools: Tools, attached: _Attached, name: str) -> Let
     """The letter made of the deal as it is now. Raises HeldError with what is missing."""
     card = tools.card(effect)
     recipient = _recipient(effect.params["to"], card, tools)
-    context = context_of(
-        card, tools, kind=None, number=None, attachments=[issued(d) for d in attached.documents]
-    )
+    documents = [issued(document, tools.document_url(document)) for document in attached.documents]
+    context = context_of(card, tools, kind=None, number=None, attachments=documents)
     pay_urls = [url for url in map(tools.pay_url, attached.documents) if url]
     if len(pay_urls) == 1:
         # Two invoices in one letter: nobody could tell which of them the link pays.

@@ -1,10 +1,10 @@
-"""`connector documents`: the register, whether it is intact, corrections and void documents."""
+"""`connector documents`: the register, whether it is intact, corrections, void documents, links."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -124,6 +124,33 @@ def void(document_id: int, reason: str, account: str | None) -> None:
         if not app.register.void(chosen_account(app, account), document_id, reason):
             raise ConnectorError(f"документа {document_id} нет, или он уже аннулирован")
     click.echo("Документ аннулирован.")
+
+
+@documents.command("link")
+@click.argument("document_id", type=int)
+@account_option
+def link(document_id: int, account: str | None) -> None:
+    """Напечатать ссылку на страницу документа для клиента. Истёкшая или отозванная заменяется новой."""
+    with opened() as app:
+        name = chosen_account(app, account)
+        given = app.links.renew(name, document_id)
+        zone = local_time(app, name)
+    if given is None:
+        raise ConnectorError(f"документа {document_id} нет; номера документов показывает documents list")
+    click.echo(given.url)
+    last_day = given.expires_at.astimezone(zone) - timedelta(seconds=1)
+    click.echo(f"Открывается по {last_day:%d.%m.%Y} включительно.", err=True)
+
+
+@documents.command("unlink")
+@click.argument("document_id", type=int)
+@account_option
+def unlink(document_id: int, account: str | None) -> None:
+    """Отозвать ссылки на документ: клиент увидит, что доступ закрыт. Сам документ остаётся в силе."""
+    with opened() as app:
+        if not app.links.withdraw(chosen_account(app, account), document_id):
+            raise ConnectorError(f"действующих ссылок на документ {document_id} нет")
+    click.echo("Ссылка отозвана. Новую выдаёт documents link.")
 
 
 def _sum(text: str | None) -> Decimal | None:

@@ -37,6 +37,8 @@ class Issued:
     number: str
     issued_on: date
     total: Decimal | None = None
+    #: Where the client opens it; "" when that link was taken back.
+    url: str = ""
 
 
 def build(
@@ -361,6 +363,7 @@ def _issued(issued: Issued) -> dict[str, Any]:
             "номер": issued.number,
             "дата": issued.issued_on,
             "сумма": issued.total,
+            "ссылка": issued.url,
         }
     )
 

@@ -32,10 +32,17 @@ from connector.playbook.source import shown
 from connector.playbook.words import unknown
 
 #: Folders of the kit that belong to documents and letters.
-FOLDERS = ("documents", "messages", "fonts", "materials")
-_KEYS = ("название", "форматы", "номер", "действует_дней", "назначение", "пункты", "варианты")
+FOLDERS = ("documents", "messages", "fonts", "materials", "pages")
+_KEYS = (
+    *("название", "форматы", "номер", "действует_дней", "назначение", "пункты"),
+    *("варианты", "ссылка_дней", "кнопки"),
+)
 _SUFFIXES = frozenset({".html", ".css", ".yml", ".md", ".ttf", ".png", ".jpg", ".jpeg", ".docx"})
 FORMATS = ("pdf", "docx")
+#: What a client may do on a document's page.
+BUTTONS = ("принять", "оплатить", "спросить")
+#: Pages that clients see; without them no link can be opened.
+PAGES = ("pages/document.html", "pages/closed.html")
 #: Files in this folder go with letters as they are.
 MATERIALS = "materials/"
 #: A mail server refuses more; base64 adds a third.
@@ -54,6 +61,8 @@ class DocumentTemplate:
     purpose_format: str = ""
     clauses: str = ""
     variants: tuple[Variant, ...] = ()
+    link_days: int | None = None
+    buttons: tuple[str, ...] = BUTTONS
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -119,6 +128,9 @@ class Kit:
                     problems.append(Problem(name, str(error)))
                     continue
             files[name] = content
+        problems += [
+            Problem(name, "нет такого файла: возьмите его из поставки") for name in PAGES if name not in files
+        ]
         try:
             kit = cls.from_files(files)
             problems += kit_check.check(kit)
@@ -158,8 +170,12 @@ class Kit:
         return self.companies.genitives.get(text)
 
     def for_render(self) -> dict[str, bytes]:
-        """What a render process needs: all but the files that letters carry."""
-        return {name: content for name, content in self.files.items() if not _is_material(name)}
+        """What a render process needs: all but the files that letters carry, and pages."""
+        return {
+            name: content
+            for name, content in self.files.items()
+            if not _is_material(name) and not name.startswith("pages/")
+        }
 
     def version(self) -> str:
         """SHA-256 of all that a render process is given."""
@@ -289,16 +305,27 @@ class _Reader:
         number = str(given.get("номер") or "{номер}")
         if not _is_number_format(number):
             file.problem(f"формат номера «{number}»: можно {{год}}, {{месяц}} и {{номер:04}}", kind, "номер")
-        days = given.get("действует_дней")
-        if days is not None and (not isinstance(days, int) or not 1 <= days <= 365):
-            file.problem("срок действия: от 1 до 365 дней", kind, "действует_дней")
-            days = None
+        days = self._days(file, kind, given, "действует_дней", "срок действия")
+        link_days = self._days(file, kind, given, "ссылка_дней", "срок ссылки")
+        buttons = given.get("кнопки", list(BUTTONS))
+        if not isinstance(buttons, list) or not set(map(str, buttons)) <= set(BUTTONS):
+            file.problem(f"кнопки: список из {', '.join(BUTTONS)}; [] — без кнопок", kind, "кнопки")
+            buttons = []
         title = str(given.get("название") or "")
         if not title:
             file.problem("нет названия", kind)
         purpose, clauses = str(given.get("назначение") or ""), str(given.get("пункты") or "")
         return DocumentTemplate(
-            kind, title, formats, number, days, purpose, clauses, self._variants(file, kind, given, formats)
+            kind,
+            title,
+            formats,
+            number,
+            days,
+            purpose,
+            clauses,
+            self._variants(file, kind, given, formats),
+            link_days,
+            tuple(map(str, buttons)),
         )
 
     def _variants(
@@ -313,6 +340,14 @@ class _Reader:
             if f"documents/{variant.name}.html" not in self._files:
                 file.problem(f"нет шаблона templates/documents/{variant.name}.html", kind, "варианты")
         return found
+
+    @staticmethod
+    def _days(file: YamlFile, kind: str, given: Mapping[str, Any], key: str, what: str) -> int | None:
+        days = given.get(key)
+        if days is not None and (not isinstance(days, int) or not 1 <= days <= 365):
+            file.problem(f"{what}: от 1 до 365 дней", kind, key)
+            return None
+        return days
 
     def _clauses(self, documents: Mapping[str, DocumentTemplate]) -> dict[str, ContractText]:
         names = sorted({template.clauses for template in documents.values() if template.clauses})
@@ -343,7 +378,7 @@ class _Reader:
         return found
 
     def _compile(self) -> None:
-        for folder in ("documents", "messages"):
+        for folder in ("documents", "messages", "pages"):
             sources = {
                 name.removeprefix(folder + "/"): content.decode("utf-8")
                 for name, content in self._files.items()

@@ -12,7 +12,7 @@ from jinja2 import TemplateSyntaxError
 
 from connector.documents import docx_lint, lint
 from connector.documents.environment import TemplateEnvironment
-from connector.documents.template_names import OF_DOCUMENTS, known_names, unknown_names
+from connector.documents.template_names import OF_DOCUMENTS, OF_PAGES, known_names, unknown_names
 from connector.documents.used_names import used
 from connector.errors import Problem
 from connector.playbook.words import unknown
@@ -40,12 +40,15 @@ def check_texts(files: Mapping[str, bytes], assets: Mapping[str, object]) -> lis
 
 
 def _unknown_names(kit: Kit) -> Iterator[Problem]:
-    """Names in templates, letters and clauses that no deal can ever fill in."""
+    """Names in templates, letters, pages and clauses that no deal can ever fill in."""
     letters = known_names(kit.documents)
     documents = {**letters, **OF_DOCUMENTS}
     for name in kit.files:
         if name.endswith(".html") and name.startswith("documents/"):
             for line, message in unknown_names(TemplateEnvironment(), kit.text(name), documents):
+                yield Problem(f"{name}:{line}", message)
+        elif name.endswith(".html") and name.startswith("pages/"):
+            for line, message in unknown_names(TemplateEnvironment(), kit.text(name), OF_PAGES):
                 yield Problem(f"{name}:{line}", message)
     for letter in kit.messages.values():
         for source, offset in ((letter.subject, 1), (letter.body, letter.body_line)):

@@ -87,6 +87,9 @@ def missing_fields(name: str, context: Mapping[str, Any]) -> list[MissingField]:
     if section == "продавец" and field:
         return _field(name, f"templates/documents/company.yml → {field}")
     if section == "документы":
+        kind, _, asked = field.partition(".")
+        if asked == "ссылка" and kind in context.get(section, {}):
+            return _field(name, "ссылку на документ отозвали; выдать новую: connector documents link")
         return _field(name, "документ ещё не выпущен: поставьте его раньше письма в том же правиле")
     if name.startswith(GENITIVE):
         return _field(

@@ -21,6 +21,8 @@ from connector.errors import Problem, RenderError
 
 #: What one document of a sample may take: a dozen rows are typeset in a second on a slow machine.
 LIMITS = Limits(wall_s=20.0, cpu_s=20)
+#: Where a page for the client would be: drafts and samples have none.
+SAMPLE_PAGE = "https://example.ru/d/sample"
 
 _SAMPLE = " (пример: "
 
@@ -31,7 +33,7 @@ def sample_context(kit: Kit, sample: Sample, kind: str | None, variant: str = ""
         kit = _without_vat(kit)
     seller = kit.seller(sample.pipeline)
     issued = [
-        Issued(other, template.title, template.number(1, DAY), DAY, sample.card.deal.amount)
+        Issued(other, template.title, template.number(1, DAY), DAY, sample.card.deal.amount, SAMPLE_PAGE)
         for other, template in kit.documents.items()
         if kind is None and template.series(seller.key)
     ]

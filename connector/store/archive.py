@@ -179,6 +179,19 @@ def by_id(conn: Connection, account: str, document_id: int) -> ArchivedDocument 
     return found[0] if found else None
 
 
+def successor(conn: Connection, document: ArchivedDocument) -> ArchivedDocument | None:
+    """The correction in force that stands in the place of a void document; None when there is none."""
+    current = document
+    while current.is_void:
+        found = _documents(
+            conn, documents.c.account == current.account, documents.c.replaces_id == current.id
+        )
+        if not found:
+            return None
+        current = found[-1]
+    return current if current.id != document.id else None
+
+
 def in_force(conn: Connection, account: str, deal_id: str, kind: str) -> ArchivedDocument | None:
     """The deal's latest document of that kind that is not void; None when there is none."""
     same = (documents.c.account == account, documents.c.deal_id == deal_id, documents.c.kind == kind)

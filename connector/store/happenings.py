@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from connector.store.schema import happenings
 from connector.store.upsert import insert_new
+
+
+class ArchivedRef(Protocol):
+    """A document that a fact is about."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def deal_id(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,19 @@ def add(
 def find(conn: Connection, happening_id: int) -> Happening | None:
     row = conn.execute(select(happenings).where(happenings.c.id == happening_id)).one_or_none()
     return Happening(**row._mapping) if row else None
+
+
+def by_key(conn: Connection, account: str, key: str) -> Happening | None:
+    of_it = (happenings.c.account == account, happenings.c.key == key)
+    row = conn.execute(select(happenings).where(*of_it)).one_or_none()
+    return Happening(**row._mapping) if row else None
+
+
+def count_since(conn: Connection, account: str, document: ArchivedRef, what: str, since: datetime) -> int:
+    """How often something happened with one document of a deal from `since` on."""
+    of_it = (happenings.c.account == account, happenings.c.deal_id == document.deal_id)
+    same = (happenings.c.document_id == document.id, happenings.c.what == what, happenings.c.at >= since)
+    return conn.execute(select(func.count()).select_from(happenings).where(*of_it, *same)).scalar_one()
 
 
 def of_deal(conn: Connection, account: str, deal_id: str) -> list[Happening]:

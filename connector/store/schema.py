@@ -474,6 +474,21 @@ document_files = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+#: What clients open documents by. Only a digest of a link's secret word is kept.
+document_links = Table(
+    "document_links",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("document_id", RowId, primary_key=True),
+    # A document has one link at a time; each new one counts on.
+    Column("serial", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    UniqueConstraint("digest"),
+)
+
 #: What we learnt of a deal by ourselves: a document opened, an invoice paid. Each fact once, by its key.
 happenings = _table(
     "happenings",

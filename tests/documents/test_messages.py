@@ -20,8 +20,13 @@ from connector.errors import HeldError, RenderError
 from tests.documents.samples import CARD, COMPANY, CONTACT, build, kit
 
 ISSUED = tuple(
-    Issued(kind, title, "2026-0007", date(2026, 11, 24), Decimal("415151"))
-    for kind, title in (("invoice", "Счёт на оплату"), ("act", "Акт"), ("contract", "Договор"))
+    Issued(
+        kind, title, "2026-0007", date(2026, 11, 24), Decimal("415151"), f"https://x.example/d/{kind}_*w-1"
+    )
+    for kind, title in (
+        *(("invoice", "Счёт на оплату"), ("act", "Акт")),
+        *(("contract", "Договор"), ("proposal", "Предложение")),
+    )
 )
 
 
@@ -39,13 +44,15 @@ def test_every_letter_of_the_kit_says_the_same_twice(name: str) -> None:
     message = render_message(kit(), name, build(kind=None, attachments=ISSUED))
     assert message.subject
     assert "Анна Олеговна, здравствуйте!" in message.text
-    words = re.findall(r"[\w№«»]+", message.text)
+    links = re.findall(r'href="([^"]+)"', message.html)
+    assert links == re.findall(r"https://[^\s,.]+\.example/[\w*/-]+", message.text)
+    words = re.findall(r"[\w№«»]+", re.sub(r"https://\S+?(?=[,.)]?\s)", "", message.text))
     assert words == re.findall(r"[\w№«»]+", text_of(message.html))
     assert "{{" not in message.html + message.text + message.subject
 
 
 def test_the_letter_after_a_meeting_reads_well() -> None:
-    message = render_message(kit(), "after_meeting", build(kind=None))
+    message = render_message(kit(), "after_meeting", build(kind=None, attachments=ISSUED))
     assert message.subject == "Предложение и договор для ООО «Ромашка»"
     assert message.attachments == ("proposal", "contract")
     assert "— коммерческое предложение на 415\u00a0151,00\u00a0₽: что входит" in message.text
