@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
+from connector import access
 from connector.actions.base import Tools
 from connector.backfill import Backfill
 from connector.cards import CardReader
@@ -31,10 +32,10 @@ from connector.delivery.email import EmailChannel
 from connector.directory import Directories
 from connector.documents.kit import Kit
 from connector.documents.pools import RenderPools
-from connector.documents.render import RenderPool
+from connector.documents.render import RenderPool, RenderProcessError
 from connector.edited import Edited, trial_of_change
 from connector.effects import Effects
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, CrmError
 from connector.happenings import Happenings
 from connector.hook_watch import HookWatch
 from connector.intake import Intake
@@ -88,6 +89,9 @@ KEEP_EVENTS = timedelta(days=30)
 
 #: How many webhooks were missed on a day is worth knowing for a year and a month.
 KEEP_MISSED = timedelta(days=396)
+
+#: Jobs that cannot be done without an answer of the CRM: it took our key then.
+ALWAYS_ASK = ("reconcile", "directory")
 
 #: Until the CRM has told its own.
 DEFAULT_TIMEZONE = "Europe/Moscow"
@@ -428,6 +432,8 @@ class App:
             self.render_pool.warm_up()
         except ConnectorError as error:
             log.error("documents cannot be drawn: %s", error, extra={"action": "no_documents"})
+        except RenderProcessError:
+            pass  # we are told to stop already
 
     def close(self) -> None:
         """Give back what the parts hold: processes, connections, threads."""
@@ -437,7 +443,7 @@ class App:
 
     def _handlers(self) -> Mapping[str, Handler]:
         background_directories = self._make_directories(self.background_clients)
-        return {
+        handlers: dict[str, Handler] = {
             "event": self.intake.handle,
             "delivery": self.intake.sort_out,
             "happening": self.happenings.handle,
@@ -449,6 +455,24 @@ class App:
             "recheck_held": lambda job: self._discard(self.effects.recheck_held(job.account)),
             "webhook": lambda job: self._discard(self.hook_watch.check(job.account)),
         }
+        return {task: self._watched(task, handler) for task, handler in handlers.items()}
+
+    def _watched(self, task: str, handler: Handler) -> Handler:
+        """The handler, with a note in the store where the CRM refuses our key, or takes it again."""
+
+        def handle(job: Job) -> None:
+            try:
+                handler(job)
+            except CrmError as error:
+                if error.kind == "reauth":
+                    with self.db.begin() as conn:
+                        access.refused(conn, job.account, self.clock.now())
+                raise
+            if task in ALWAYS_ASK:
+                with self.db.begin() as conn:
+                    access.accepted(conn, job.account)
+
+        return handle
 
     def _make_clients(self, limiter: RateLimiter, patience: timedelta) -> Mapping[str, CrmClient]:
         return {

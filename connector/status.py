@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from connector import access
 from connector.clock import Clock
 from connector.config import AccountConfig, Config
 from connector.hook_watch import REPAIRED
@@ -78,7 +79,7 @@ class AccountStatus:
     #: When the CRM had stopped calling us and its webhook was made anew; None when that was not of late.
     hook_repaired_at: datetime | None = None
     #: Why the CRM does not let us in and what to do about it, in Russian; "" when it does.
-    consent_problem: str = ""
+    access_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Status:
         """Whether nothing waits for a person: no effect failed for good, no other job of late, no consent,
         and the templates are at work as they were saved."""
         return self.kit_fault is None and not any(
-            account.dead or account.dead_jobs or account.consent_problem for account in self.accounts
+            account.dead or account.dead_jobs or account.access_problem for account in self.accounts
         )
 
 
@@ -113,8 +114,8 @@ def gather(
     for account in config.accounts:
         jobs = queue.counts(account.name)
         failed = queue.dead(account.name)
-        problem = _consent_problem(account, grants)
         with db.read() as conn:
+            problem = _access_problem(conn, account, grants)
             row = facts.account_row(conn, account.name)
             waiting = [e for e in outbox.with_status(conn, "ready", account.name, limit=50) if e.error]
             found.append(
@@ -133,7 +134,7 @@ def gather(
                     dead=outbox.with_status(conn, "dead", account.name, limit=50),
                     dead_jobs=[job for job in failed if job.task != "effect" and job.died_at >= lately],
                     missed=_missed(conn, account.name, row, clock.now()),
-                    consent_problem=problem,
+                    access_problem=problem,
                     hook_repaired_at=_repaired_at(conn, account.name, lately),
                 )
             )
@@ -160,9 +161,14 @@ def _repaired_at(conn: Connection, account: str, since: datetime) -> datetime | 
     return at if at is not None and at >= since else None
 
 
-def _consent_problem(account: AccountConfig, grants: Grants) -> str:
+def _access_problem(conn: Connection, account: AccountConfig, grants: Grants) -> str:
     if not account.uses_oauth:
-        return ""
+        told = access.problem(conn, account)
+        row = facts.account_row(conn, account.name)
+        if told is None:
+            return ""
+        since = told[0].astimezone(ZoneInfo(row.timezone if row else "UTC"))
+        return f"CRM не принимает ключ с {since:%d.%m.%Y %H:%M}; работа ждёт. Что сделать: {told[1]}."
     state = grants.state(account.name)
     if state is None:
         command = f"connector connect {account.crm} --account {account.name}"

@@ -17,7 +17,7 @@ ADAPTERS = {"crm", "store", "delivery", "payments"}
 USE_CASES = {
     *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
     *("explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
-    *("deciding", "happenings", "hook_watch", "edited", "kit_keeper", "kit_alarm", "preview"),
+    *("deciding", "happenings", "hook_watch", "access", "edited", "kit_keeper", "kit_alarm", "preview"),
     *("paying", "settling"),
     *("links", "client_page", "client_context"),
 }
@@ -63,7 +63,7 @@ THIRD_PARTY = {
     "sqlalchemy": {
         *("store", "figures", "intake", "effects", "web", "reporting", "actions", "loops"),
         *("reconcile", "backfill", "status", "deciding", "happenings", "kit_alarm", "settling"),
-        "client_page",
+        *("client_page", "access"),
     },
     "weasyprint": {"documents"},
     "aiosmtpd": {"sandbox"},

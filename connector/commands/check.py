@@ -8,10 +8,11 @@ import click
 
 from connector.app import App
 from connector.commands.common import opened
+from connector.crm.registry import CRMS
 from connector.documents import trial
 from connector.documents.sample_deals import SAMPLES
 from connector.errors import ConfigError, PaymentError, Problem
-from connector.playbook.check import check_against_crm, check_fields
+from connector.playbook.check import check_against_crm, check_fields, check_tags
 from connector.playbook.model import UpdateAction
 from connector.store import facts
 
@@ -52,6 +53,8 @@ def against_crm(app: App, account: str) -> list[Problem]:
         list(directory.users.values()),
         list(directory.loss_reasons.values()),
     )
+    if not CRMS[app.config.account(account).crm].has_tags:
+        problems += check_tags(app.playbook)
     writes_fields = any(
         isinstance(action, UpdateAction) and action.field_values
         for rule in app.playbook.rules

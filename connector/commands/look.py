@@ -38,8 +38,8 @@ def status() -> None:
                 click.echo(
                     f"  вебхук был отключён в CRM, включён снова: {stamp(account.hook_repaired_at, zone)}"
                 )
-            if account.consent_problem:
-                click.echo(f"  НЕТ ДОСТУПА: {account.consent_problem}")
+            if account.access_problem:
+                click.echo(f"  НЕТ ДОСТУПА: {account.access_problem}")
             if account.row is None or account.row.directory_read_at is None:
                 click.echo(f"  с CRM ещё не связались: connector connect {account.crm}")
             click.echo(f"  сделок известно: {account.deals}")

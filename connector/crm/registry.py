@@ -49,7 +49,7 @@ class OAuthFactory(Protocol):
 @dataclass(frozen=True, slots=True)
 class CrmAdapter:
     """All that the product needs to know of a CRM. `title` is its name as people write it; `read_opened` is
-    there where a tab of ours can stand in a deal."""
+    there where a tab of ours can stand in a deal; `has_tags`: whether deals have tags."""
 
     name: str
     title: str
@@ -57,12 +57,15 @@ class CrmAdapter:
     parse_webhook: WebhookParser
     make_oauth: OAuthFactory
     read_opened: PageParser | None = None
+    has_tags: bool = True
 
 
 CRMS: Mapping[str, CrmAdapter] = {
     adapter.name: adapter
     for adapter in (
         CrmAdapter("amocrm", "amoCRM", AmoCrmClient, parse_amocrm, AmoOAuth),
-        CrmAdapter("bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24, B24OAuth, read_opened),
+        CrmAdapter(
+            "bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24, B24OAuth, read_opened, has_tags=False
+        ),
     )
 }

@@ -48,6 +48,16 @@ def check_against_crm(
     return problems
 
 
+def check_tags(playbook: Playbook) -> list[Problem]:
+    """Rules that write tags, for a CRM whose deals have none."""
+    return [
+        Problem(rule.place_of("do", at), "в этой CRM у сделок нет тегов: уберите tags и remove_tags")
+        for rule in playbook.rules
+        for at, action in enumerate(rule.do)
+        if isinstance(action, UpdateAction) and (action.tags or action.remove_tags)
+    ]
+
+
 def check_names(
     playbook: Playbook,
     documents: Collection[str],

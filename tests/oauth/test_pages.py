@@ -126,7 +126,7 @@ def test_a_switched_off_integration_waits_and_goes_on(stand: Stand) -> None:
     with served(stand.app) as address:
         assert stand.sandbox.amocrm.oauth_hooks.switch_off(f"{address}{path(stand)}/off") == 200
     worker_sees(stand)
-    problem = stand.app.status().accounts[0].consent_problem
+    problem = stand.app.status().accounts[0].access_problem
     assert "интеграцию отключили" in problem and "connector connect amocrm" in problem
     assert waiting(stand) == [("directory", "ready", 0)]
     stand.consent()
@@ -251,7 +251,7 @@ def test_a_removed_application_is_told_and_only_by_the_portal(lone: Stand) -> No
     assert post(lone, forged) == 403
     assert lone.app.status().is_well
     assert post(lone, notice(lone, "ONAPPUNINSTALL")) == 200
-    assert "удалено" in lone.app.status().accounts[0].consent_problem
+    assert "удалено" in lone.app.status().accounts[0].access_problem
 
 
 def waiting(stand: Stand) -> list[tuple[str, str, int]]:

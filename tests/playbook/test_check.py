@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from connector.playbook.check import check_against_crm, check_names
+from connector.playbook.check import check_against_crm, check_names, check_tags
 from connector.playbook.load import parse_playbook
 from tests.playbook.samples import LOSS_REASONS, PIPELINES, USERS
 
@@ -115,3 +115,17 @@ reports: [{report: ownr_daily, at: 9:00, on: daily, to: owner}]
         "a.yml:7:27  правило «a»: нет файла «materials/case.pdf»; может быть, «materials/cases.pdf»?",
         "a.yml:10:20  нет отчёта «ownr_daily»; может быть, «owner_daily»?",
     ]
+
+
+def test_tags_that_a_crm_does_not_have_are_named_before_a_deal_is_changed() -> None:
+    text = (
+        "rules:\n"
+        "  - name: a\n"
+        "    when: {created: true}\n"
+        "    do:\n"
+        "      - note: b\n"
+        "      - update: {tags: [новая], stage: Квалификация}\n"
+    )
+    (problem,) = check_tags(parse_playbook(text, "a.yml"))
+    assert problem.place.startswith("a.yml:6:")
+    assert "нет тегов" in problem.message
