@@ -230,6 +230,8 @@ class Mailbox:
             "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; "
             "sandbox allow-popups allow-popups-to-escape-sandbox"
         )
+        # As web mail does: who follows a link does not tell from where, and here the CRM is on the same host.
+        answer.headers["Referrer-Policy"] = "no-referrer"
         return answer
 
     def _file(self, letter_id: int, number: int) -> Response:
