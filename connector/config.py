@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Literal
 
@@ -331,11 +332,17 @@ class _Reader:
         return MailConfig(
             host=self._text("SMTP_HOST", "127.0.0.1"),
             port=self._number("SMTP_PORT", 587, 1, 65535),
-            sender=self._text("MAIL_FROM", "connector@localhost"),
+            sender=self._sender(),
             user=self._text("SMTP_USER", ""),
             password=self._text("SMTP_PASSWORD", ""),
             security=self._choice("SMTP_SECURITY", "starttls", ("none", "starttls", "tls")),  # type: ignore[arg-type]
         )
+
+    def _sender(self) -> str:
+        text = self._text("MAIL_FROM", "connector@localhost")
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(text)[1]):
+            self._bad("MAIL_FROM", "нужен адрес: Отдел продаж <sales@example.ru>; имя с запятой — в кавычках")
+        return text
 
     def _name_unknown(self) -> None:
         """The file is ours alone: a word in it that nobody asks for is a slip of the pen."""

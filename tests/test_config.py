@@ -116,3 +116,13 @@ def test_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: 
     assert Config.from_env(env_file=file).web_port == 9000
     monkeypatch.setenv("WEB_PORT", "9001")
     assert Config.from_env(env_file=file).web_port == 9001
+
+
+@pytest.mark.parametrize("sender", ["nobody", "Отдел <продажи>", "ООО, Ветер <a@example.ru>", "a@"])
+def test_sender_that_no_letter_could_leave_from_is_a_mistake(sender: str) -> None:
+    assert "MAIL_FROM" in mistakes(MAIL_FROM=sender)
+
+
+@pytest.mark.parametrize("sender", ["a@example.ru", "Отдел <a@ветер.рф>", '"ООО, Ветер" <a@example.ru>'])
+def test_sender_with_and_without_a_name_is_taken(sender: str) -> None:
+    assert Config.from_env({**GOOD, "MAIL_FROM": sender}).mail.sender == sender

@@ -11,7 +11,7 @@ from connector.commands.common import opened
 from connector.crm.registry import CRMS
 from connector.documents import trial
 from connector.documents.sample_deals import SAMPLES
-from connector.errors import ConfigError, PaymentError, Problem
+from connector.errors import ConfigError, DeliveryError, PaymentError, Problem
 from connector.playbook.check import check_against_crm, check_fields, check_tags
 from connector.playbook.model import UpdateAction
 from connector.store import facts
@@ -40,7 +40,18 @@ def check(offline: bool) -> None:
             app.directories.refresh(account.name)
             problems += against_crm(app, account.name)
             problems += against_provider(app, account.name)
-        show(problems)
+        show(problems + against_mail(app))
+
+
+def against_mail(app: App) -> list[Problem]:
+    """Why the mail server does not let us in: a wrong password must not wait for the first letter."""
+    try:
+        app.email.look_in()
+    except DeliveryError as error:
+        advice = "проверьте SMTP_HOST, SMTP_PORT, SMTP_SECURITY, SMTP_USER и SMTP_PASSWORD"
+        return [Problem("SMTP_HOST", f"почтовый сервер не пускает ({error}): {advice}")]
+    click.echo("✓ Почтовый сервер пускает")
+    return []
 
 
 def against_crm(app: App, account: str) -> list[Problem]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import click
 
 from connector.app import App
-from connector.commands.check import against_crm, against_provider, show
+from connector.commands.check import against_crm, against_mail, against_provider, show
 from connector.commands.common import account_option, chosen_account, opened
 from connector.config import CRM_NAMES, AccountConfig, Config
 from connector.consent import NotAdministrator
@@ -55,6 +55,8 @@ def connect(crm: str, account: str | None, code: str | None, again: bool) -> Non
         _subscribe(app, config)
         if config.uses_oauth:
             _learn_secret(app, config)
+        for problem in against_mail(app):
+            click.echo(str(problem), err=True)
         click.echo("История прочитается командой connector backfill, работать начнёт connector serve.")
         problems = against_provider(app, name)
         if name in app.providers and app.providers[name].is_asked:

@@ -65,6 +65,13 @@ class EmailChannel:
                 server.quit()
             server.close()
 
+    def look_in(self) -> None:
+        """Return once the server has let us in; nothing is sent. Errors: DeliveryError."""
+        server = self._connect(check_address(parseaddr(self._config.sender)[1]))
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            server.quit()
+        server.close()
+
     def _connect(self, sender: str) -> smtplib.SMTP:
         config = self._config
         server: smtplib.SMTP | None = None

@@ -136,3 +136,10 @@ def test_connecting_the_other_crm_is_refused(env: dict[str, str], crm: CrmName) 
     said = typed("connect", other, env=env)
     assert said.code == 2
     assert f"CRM={crm}" in said.err
+
+
+def test_mail_server_that_does_not_let_in_is_told_before_the_first_letter(env: dict[str, str]) -> None:
+    said = typed("check", env={**env, "SMTP_HOST": "127.0.0.1", "SMTP_PORT": "1"})
+    assert said.code == 1
+    assert "SMTP_HOST" in said.err
+    assert "Почтовый сервер пускает" in typed("check", env=env).out
