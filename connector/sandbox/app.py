@@ -172,15 +172,16 @@ class Sandbox:
         self.stop()
 
     def describe(self) -> dict[str, Any]:
-        """Addresses and secrets, as `connector sandbox --json` prints them.
-
-        The dialects' own `endpoints` tell more: what an OAuth application needs.
-        """
+        """Addresses and secrets, as `connector sandbox --json` prints them: for keys, webhooks and OAuth."""
         return {
             "amocrm": _only(self.amocrm.endpoints(), "base_url", "token", "account_id"),
             "bitrix24": _only(
                 self.bitrix24.endpoints(), "webhook_url", "oauth_token", "member_id", "application_token"
             ),
+            "oauth": {
+                "amocrm": _only(self.amocrm.endpoints(), "client_id", "client_secret"),
+                "bitrix24": _only(self.bitrix24.endpoints(), "client_id", "client_secret"),
+            },
             "yookassa": {
                 "api_url": self.yookassa.api_url,
                 "shop_id": self.yookassa.shop_id,

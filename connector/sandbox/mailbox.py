@@ -205,7 +205,7 @@ class Mailbox:
         return "", 204
 
     def _refuse(self) -> tuple[Response, int]:
-        body = request.get_json(silent=True) or {}
+        body = request.get_json(silent=True, force=True) or {}
         count, reply = body.get("n", 1), str(body.get("reply", "451 4.3.0 try later"))
         if not isinstance(count, int) or not 1 <= count <= 1000 or not reply[:3].isdigit():
             return jsonify(error="n is 1..1000, reply is «451 4.3.0 text»"), 400

@@ -22,6 +22,7 @@ from tests.e2e.stand import ROOT
 KEYS = {
     "amocrm": {"base_url", "token", "account_id"},
     "bitrix24": {"webhook_url", "oauth_token", "member_id", "application_token"},
+    "oauth": {"amocrm", "bitrix24"},
     "yookassa": {"api_url", "shop_id", "secret_key"},
     "mail": {"smtp_host", "smtp_port", "inbox_url"},
     "connector": {"base_url", "hooks"},

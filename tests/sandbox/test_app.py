@@ -41,6 +41,7 @@ def test_it_says_where_everything_is(sandbox: Sandbox) -> None:
     assert {key: set(value) if isinstance(value, dict) else value for key, value in found.items()} == {
         "amocrm": {"base_url", "token", "account_id"},
         "bitrix24": {"webhook_url", "oauth_token", "member_id", "application_token"},
+        "oauth": {"amocrm", "bitrix24"},
         "yookassa": {"api_url", "shop_id", "secret_key"},
         "mail": {"smtp_host", "smtp_port", "inbox_url"},
         "board_url": f"{sandbox.base_url}/board",
@@ -131,6 +132,23 @@ def test_the_command_prints_one_json_line_and_stops_on_a_signal() -> None:
         found = json.loads(process.stdout.readline())
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/board", found["board_url"])
         assert requests.get(found["board_url"], timeout=5).status_code == 200
+        assert all(keys["client_id"] and keys["client_secret"] for keys in found["oauth"].values())
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
         assert process.stdout.read() == ""
+
+
+def test_orders_are_taken_as_curl_sends_them(sandbox: Sandbox) -> None:
+    """`curl -d` says that it sends a form; the body is JSON all the same."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    orders = {
+        "/sandbox/api/amocrm/oauth/configure": '{"redirect_uri": "https://example.ru/back"}',
+        "/sandbox/bitrix24/app/register": '{"handler_url": "https://example.ru/page"}',
+    }
+    for path, body in orders.items():
+        said = requests.post(sandbox.base_url + path, data=body, headers=form, timeout=5)
+        assert said.status_code == 200, f"{path}: {said.text}"
+    refused = requests.post(
+        f"{sandbox.base_url}/sandbox/api/mail/refuse-next", '{"n": 0}', headers=form, timeout=5
+    )
+    assert refused.status_code == 400, "the number was not read"

@@ -66,7 +66,7 @@ def _fits(wanted: Any, value: Any) -> bool:
 
 
 def _answer(world: World, action: Action) -> tuple[Response, int]:
-    body = request.get_json(silent=True) if request.data else {}
+    body = request.get_json(silent=True, force=True) if request.get_data() else {}
     if not isinstance(body, dict):
         return jsonify(error="нужен объект JSON"), 400
     try:

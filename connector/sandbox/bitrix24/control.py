@@ -99,7 +99,7 @@ class Control:
 
 
 def _body() -> Body:
-    found = request.get_json(silent=True)
+    found = request.get_json(silent=True, force=True)
     return found if isinstance(found, dict) else {}
 
 
