@@ -27,10 +27,12 @@ def refused(conn: Connection, account: str, now: datetime) -> None:
         cursors.save(conn, account, REFUSED, {"since": now.isoformat()}, now)
 
 
-def accepted(conn: Connection, account: str) -> None:
-    """The CRM took the account's key."""
-    if cursors.find(conn, account, REFUSED) is not None:
-        cursors.drop(conn, account, REFUSED)
+def accepted(conn: Connection, account: str) -> bool:
+    """The CRM took the account's key. Whether it had refused it before: what waits for that may go on."""
+    if cursors.find(conn, account, REFUSED) is None:
+        return False
+    cursors.drop(conn, account, REFUSED)
+    return True
 
 
 def problem(conn: Connection, account: AccountConfig) -> tuple[datetime, str] | None:

@@ -470,7 +470,8 @@ class App:
                 raise
             if task in ALWAYS_ASK:
                 with self.db.begin() as conn:
-                    access.accepted(conn, job.account)
+                    if access.accepted(conn, job.account):
+                        self.queue.hurry(conn, job.account)
 
         return handle
 

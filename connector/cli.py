@@ -27,7 +27,8 @@ from connector.store.outage import DATABASE_AWAY
 ADVICE = {
     "reauth": "CRM не приняла ключ: проверьте CRM_TOKEN (amoCRM) или код в адресе CRM_URL (Битрикс24); "
     "если задана CLIENT_ID, что делать, скажет connector status.",
-    "config": "Ключу не хватает прав, или тариф CRM этого не разрешает.",
+    "config": "Ключу не хватает прав, тариф CRM этого не разрешает, или приложение удалено: что делать, "
+    "скажет connector status.",
     "retry": "CRM не отвечает как должна: проверьте CRM_URL и повторите позже.",
 }
 

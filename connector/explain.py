@@ -67,6 +67,8 @@ MISSED = {
     "restored": "восстановление",
 }
 EVENT_STATUSES = {"new": "в очереди", "done": "обработан", "ignored": "не понадобился"}
+#: The same before a number of them: «обработано 28».
+EVENT_COUNTS = {"new": "в очереди", "done": "обработано", "ignored": "не понадобилось"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,8 @@ def _attached(effect: Effect, tools: Tools) -> _Attached:
                 continue
             document = archive.find(conn, effect.account, made[name].key) if name in made else None
             if document is None:
-                raise HeldError(f"письмо ждёт документ «{name}»")
+                title = tools.kit.titles.get(name, name)
+                raise HeldError(f"письмо ждёт документ «{title}»")
             documents.append(document)
             files += [CrmFile(file.name, file.content, file.mime_type) for file in document.files]
     return _Attached(tuple(documents), tuple(files))

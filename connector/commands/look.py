@@ -8,7 +8,7 @@ import click
 
 from connector.app import App
 from connector.commands.common import account_option, chosen_account, local_time, opened, stamp
-from connector.explain import STATUSES, as_lines, status_text, tell
+from connector.explain import EVENT_COUNTS, STATUSES, as_lines, status_text, tell
 from connector.store import outbox
 from connector.store.jobs import DeadJob
 from connector.store.outbox import Effect
@@ -44,7 +44,11 @@ def status() -> None:
                 click.echo(f"  с CRM ещё не связались: connector connect {account.crm}")
             click.echo(f"  сделок известно: {account.deals}")
             click.echo(f"  последний вызов CRM: {stamp(account.last_event_at, zone)}")
-            events = ", ".join(f"{name} {count}" for name, count in sorted(account.events.items()))
+            events = ", ".join(
+                f"{title} {account.events[name]}"
+                for name, title in EVENT_COUNTS.items()
+                if name in account.events
+            )
             click.echo(f"  сигналы: {events or 'не было'}")
             effects = ", ".join(
                 f"{title} {account.effects[name]}"

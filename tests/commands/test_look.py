@@ -56,6 +56,7 @@ def test_dead_letter_is_told_ends_with_1_and_can_be_repeated(stand: Stand, env: 
     assert status.code == 1
     assert f"сделка {deal_id}" in status.out
     assert "550" in status.out
+    assert "сигналы: обработано " in status.out
     listed = typed("dead-letters", env=env)
     assert listed.code == 0
     assert listed.out.splitlines()[-1] == "Всего: 1"

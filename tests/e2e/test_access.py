@@ -29,7 +29,6 @@ def test_refused_key_is_told_and_the_work_waits_and_goes_on(
         assert stand.app.queue.dead() == []
         assert requests.delete(faults, timeout=10).ok
         with stand.app.db.begin() as conn:
-            stand.app.queue.hurry(conn, "main")
             stand.app.queue.enqueue(conn, "directory", {}, account="main", queue="background")
         stand.wait_for(lambda: stand.file_names(deal_id), "the invoice")
         stand.wait_for(lambda: not stand.app.status().accounts[0].access_problem, "the end of the alarm")
