@@ -23,8 +23,9 @@ CLOCKS_DIFFER = timedelta(minutes=2)
 class OwnMove:
     """A move that an effect of ours sends or has sent.
 
-    `answered_at` is None while the CRM's answer is not written down. `starts_rules`: other rules may act on
-    it as if a person had made it.
+    `sent_at` is when the first attempt left, `tried_at` when the latest one did. `answered_at` is None while
+    the CRM's answer is not written down. `starts_rules`: other rules may act on it as if a person had made
+    it.
     """
 
     effect_id: int
@@ -32,6 +33,7 @@ class OwnMove:
     pipeline_id: str
     stage_id: str
     sent_at: datetime
+    tried_at: datetime
     answered_at: datetime | None
     starts_rules: bool
 
@@ -61,7 +63,7 @@ def recognise(
 def _fits(move: StageChange, sent: OwnMove, user_id: str) -> bool:
     if (move.to_pipeline_id, move.to_stage_id) != (sent.pipeline_id, sent.stage_id):
         return False
-    latest = (sent.answered_at or sent.sent_at) + CLOCKS_DIFFER
+    latest = (sent.answered_at or sent.tried_at) + CLOCKS_DIFFER
     if not sent.sent_at - CLOCKS_DIFFER <= move.at <= latest:
         return False
     # Of a move that only the deal's own stage shows we know who changed the deal last, not who moved it.

@@ -274,11 +274,16 @@ def _subject(kind: EventKind) -> str:
 
 
 def _call(row: InboxRow) -> Asked | None:
-    """The robot's call for a rule that this event is, if it is one."""
+    """The robot's call for a rule that this event is, if it is one.
+
+    Calls with one content and one moment are one call: a delivery that came twice, or was recorded and is
+    played again weeks later, acts no second time. Without a moment nothing tells two calls apart but that
+    they came.
+    """
     if not row.note.startswith(RULE_ASKED):
         return None
     rule = row.note.removeprefix(RULE_ASKED)
-    event_id = f"robot:{row.id}:{row.deliveries}"
+    event_id = f"robot:{row.dedup[-32:]}" if row.event_at else f"robot:{row.id}:{row.deliveries}"
     return Asked(Called(rule), event_id, title="робот CRM", occurrence=event_id, at=row.received_at)
 
 

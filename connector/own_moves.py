@@ -58,7 +58,7 @@ class OwnMoves:
         }
         new = recognise(merged.new, list(own.values()), set(known.values()), account.user_id)
         now = self._clock.now()
-        if any(move.answered_at is None and now - move.sent_at < LONGEST_WAIT for move in new.values()):
+        if any(move.answered_at is None and now - move.tried_at < LONGEST_WAIT for move in new.values()):
             raise RetryLater(WAIT)
         by_event = {**{event_id: own.get(effect_id) for event_id, effect_id in known.items()}, **new}
         silent = (event_id for event_id, move in by_event.items() if move is None or not move.starts_rules)
@@ -78,6 +78,7 @@ def own_move(effect: Effect) -> OwnMove | None:
         pipeline_id=params["pipeline_id"],
         stage_id=params["stage_id"],
         sent_at=datetime.fromisoformat(sent_at),
+        tried_at=datetime.fromisoformat(result.get("tried_at") or sent_at),
         answered_at=None if effect.status in ("ready", "sending") else effect.updated_at,
         starts_rules=bool(params.get("starts_rules")),
     )

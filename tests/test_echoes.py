@@ -21,7 +21,8 @@ def move(event_id: str, to: str, seconds: float, by: str | None = None) -> Stage
 
 
 def sent(to: str, seconds: float = 0.0, effect_id: int = 1) -> OwnMove:
-    return OwnMove(effect_id, "Правило", "1", to, at(seconds), at(seconds + 1), starts_rules=False)
+    times = {"sent_at": at(seconds), "tried_at": at(seconds), "answered_at": at(seconds + 1)}
+    return OwnMove(effect_id, "Правило", "1", to, **times, starts_rules=False)
 
 
 def ours(moves: list[StageChange], *own: OwnMove, recognised: tuple[int, ...] = ()) -> set[str]:
@@ -51,3 +52,10 @@ def test_of_several_moves_to_one_stage_the_nearest_is_ours_and_no_second_one() -
 def test_move_that_only_the_stage_shows_is_not_denied_by_who_changed_the_deal_last() -> None:
     assert ours([move("seen:1:x", "paid", 0, "11")], sent("paid")) == {"seen:1:x"}
     assert ours([move("a", "paid", 0, "11")], sent("paid")) == set()
+
+
+def test_attempt_without_an_answer_counts_from_its_own_moment_and_the_first_one_still() -> None:
+    late = replace(sent("paid"), tried_at=at(600), answered_at=None)
+    for seconds in (0, 300, 600, 700):
+        assert ours([move("a", "paid", seconds, ME)], late) == {"a"}
+    assert ours([move("a", "paid", 800, ME)], late) == set()

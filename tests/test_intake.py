@@ -5,15 +5,19 @@ The CRM is a small fake at the protocol's seam: what is tested here happens betw
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
 
+from connector.actions.base import Tools
+from connector.actions.deals import change_deal
 from connector.backfill import Backfill, Step
 from connector.cards import CardReader
 from connector.clock import FixedClock
@@ -36,6 +40,7 @@ from connector.domain import (
     StageChange,
     User,
 )
+from connector.errors import CrmError, RetryLater
 from connector.happenings import Happenings
 from connector.intake import Intake
 from connector.playbook.model import Playbook
@@ -509,3 +514,72 @@ def test_robot_of_the_crm_runs_the_rule_that_it_names_on_each_call(desk: Desk) -
     assert [row.note for row in desk.rows() if row.status == "ignored"] == [
         "робот зовёт правило, которого нет"
     ]
+
+
+def test_robots_call_that_is_played_again_runs_its_rule_no_second_time(desk: Desk) -> None:
+    desk.crm.history = [move("01", "new", after(-100))]
+    desk.crm.stands = deal("new", after(-100))
+
+    def call(at: datetime) -> None:
+        dedup = "bitrix24:" + hashlib.sha256(at.isoformat().encode()).hexdigest()
+        event = CrmEvent(EventKind.DEAL_CHANGED, "7", dedup, at=at, note=f"{RULE_ASKED}каждый раз")
+        desk.intake.receive("main", [event], {})
+        desk.work()
+
+    call(after(1))
+    call(after(1))
+    with desk.db.begin() as conn:
+        inbox.prune(conn, desk.clock.now() + timedelta(days=1))
+    call(after(1))
+    assert desk.said() == ["вход"]
+    call(after(2))
+    assert desk.said() == ["вход", "вход"]
+
+
+def test_own_move_of_a_late_attempt_is_ours_though_its_hook_comes_before_the_answer(desk: Desk) -> None:
+    """The first attempt got no answer; the second one, ten minutes later, is overtaken by its own hook."""
+    desk.crm.history = [move("01", "new", after(-100))]
+    desk.crm.stands = deal("new", after(-100))
+    desk.hint()
+    desk.work()
+    with desk.db.begin() as conn:
+        effect_id = outbox.add(
+            conn,
+            account="main",
+            key="k",
+            rule="Перевод",
+            action="update",
+            params={"pipeline_id": "1", "stage_id": "met"},
+            deal_id="7",
+            now=desk.clock.now(),
+        )
+    assert effect_id is not None
+
+    def moved() -> bool:
+        at = desk.clock.now()
+        desk.crm.history.append(move("02", "met", at, "new"))
+        desk.crm.stands = deal("met", at)
+        with pytest.raises(RetryLater):
+            desk.intake.read_deal("main", "7")
+        return True
+
+    def unanswered() -> bool:
+        raise CrmError("retry", account="main", call="PATCH leads")
+
+    for answer in (unanswered, moved):
+        with desk.db.begin() as conn:
+            found = outbox.find(conn, effect_id)
+            assert found is not None
+            effect = outbox.start_attempt(conn, found, desk.clock.now())
+        client = SimpleNamespace(update_deal=lambda *_, answer=answer: answer())
+        tools = cast(Tools, SimpleNamespace(db=desk.db, clock=desk.clock, client=client))
+        try:
+            result = change_deal(effect, tools)
+        except CrmError:
+            with desk.db.begin() as conn:
+                outbox.put_back(conn, effect, desk.clock.now())
+            desk.clock.sleep(timedelta(minutes=10))
+    with desk.db.begin() as conn:
+        outbox.finish(conn, effect, result, desk.clock.now())
+    desk.intake.read_deal("main", "7")
+    assert [one.action for one in desk.effects()] == ["update"], "no rule took our move for a person's"

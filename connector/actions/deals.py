@@ -32,11 +32,13 @@ def change_deal(effect: Effect, tools: Tools) -> Mapping[str, Any]:
         remove_tags=tuple(params.get("remove_tags", ())),
     )
     sent_before = "sent_at" in effect.result
-    sent_at = effect.result.get("sent_at") or tools.clock.now().isoformat()
+    tried_at = tools.clock.now().isoformat()
+    # The first attempt may have got through, the latest may: the move is made somewhere between the two.
+    sent = {"sent_at": effect.result.get("sent_at") or tried_at, "tried_at": tried_at}
     with tools.db.begin() as conn:
-        outbox.remember(conn, effect.id, {**effect.result, "sent_at": sent_at})
+        outbox.remember(conn, effect.id, {**effect.result, **sent})
     changed = tools.client.update_deal(effect.deal_id or "", changes)
-    return {"sent_at": sent_at, "changed": changed or sent_before}
+    return {**sent, "changed": changed or sent_before}
 
 
 def _user_of(who: str, tools: Tools) -> str:

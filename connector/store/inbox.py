@@ -37,6 +37,7 @@ class InboxRow:
     received_at: datetime
     processed_at: datetime | None
     event_at: datetime | None
+    dedup: str
 
 
 def receive(
@@ -190,4 +191,5 @@ def _read(row: Any) -> InboxRow:
         row.received_at,
         row.processed_at,
         row.event_at,
+        row.dedup,
     )
