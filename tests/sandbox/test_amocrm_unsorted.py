@@ -155,3 +155,18 @@ def test_complex_with_metadata_is_an_enquiry_whatever_its_stage(office: Office) 
     assert office.post("/api/v4/leads/complex", [item]).status_code == 400
     values = [{"field_id": 1, "values": [{"value": "x"}]}] * 41
     assert office.post("/api/v4/leads/complex", [{"custom_fields_values": values}]).status_code == 400
+
+
+def test_form_may_name_its_contact_with_numbers(office: Office) -> None:
+    contact = {"name": 310, "first_name": "77", "last_name": 310}
+    item = {
+        "source_uid": "s1",
+        "source_name": "Сайт",
+        "metadata": FORM,
+        "_embedded": {"leads": [{"name": "Окна"}], "contacts": [contact]},
+    }
+    made = office.post(f"{PATH}/forms", [item])
+    assert made.status_code == 200, made.get_data(as_text=True)
+    assert office.portal.contacts[max(office.portal.contacts)].last_name == "310"
+    # Elsewhere a name is a text.
+    assert office.post("/api/v4/contacts", [contact]).status_code == 400

@@ -257,3 +257,21 @@ def test_signs_of_duplicates_are_seven_at_most() -> None:
     first = b24.result("crm.duplicate.volatileType.list")[0]["id"]
     b24.result("crm.duplicate.volatileType.unregister", id=first)
     assert b24.result("crm.duplicate.volatileType.register", **one_more)["id"]
+
+
+def test_activity_answers_with_each_field_that_the_portal_says_it_has() -> None:
+    b24 = B24()
+    todo = {"ownerTypeId": 2, "ownerId": 10, "deadline": "2026-03-03T15:00:00+03:00", "title": "Позвонить"}
+    number = b24.result("crm.activity.todo.add", **todo)["id"]
+    fields = b24.result("crm.activity.fields")
+    named = {name for name, field in fields.items() if not field["isMultiple"]} - {"IS_INCOMING_CHANNEL"}
+    assert set(b24.result("crm.activity.get", id=number)) == named
+    assert fields["TYPE_ID"] == {
+        "type": "crm_enum_activitytype",
+        "isRequired": True,
+        "isReadOnly": False,
+        "isImmutable": True,
+        "isMultiple": False,
+        "isDynamic": False,
+        "title": "TYPE_ID",
+    }

@@ -7,6 +7,7 @@ from connector.sandbox.bitrix24.call import Method
 from connector.sandbox.bitrix24.methods import (
     activities,
     activity_bindings,
+    activity_fields,
     app,
     catalogue,
     categories,
@@ -45,10 +46,9 @@ _TABLES = (
     batch.TABLE,
     activities.TABLE,
     activity_bindings.TABLE,
+    activity_fields.TABLE,
     app.TABLE,
     catalogue.TABLE,
-    own_cards.TABLE,
-    app.TABLE,
     categories.TABLE,
     chat.TABLE,
     classic.TABLE,
@@ -63,6 +63,7 @@ _TABLES = (
     items.TABLE,
     messages.TABLE,
     open_lines.TABLE,
+    own_cards.TABLE,
     payments.TABLE,
     placements.TABLE,
     products.TABLE,
@@ -73,11 +74,11 @@ _TABLES = (
     tasks.TABLE,
     telephony.TABLE,
     timeline.TABLE,
-    workflows.TABLE,
     timeline_more.TABLE,
     todos.TABLE,
     triggers.TABLE,
     types.TABLE,
+    workflows.TABLE,
 )
 
 METHODS: dict[str, Method] = {name: method for table in _TABLES for name, method in table.methods.items()}

@@ -35,6 +35,22 @@ OUTGOING = 2
 ACTIVITY_KIND: Final = 100
 
 _NOTE_KINDS: Final = {MEETING: "meeting", CALL_TYPE: "call", EMAIL: "mail"}
+#: Fields that are in each answer though hardly anybody writes them, with what they are then.
+_RARE: Final = {
+    "ASSOCIATED_ENTITY_ID": "0",
+    "NOTIFY_TYPE": "1",
+    "NOTIFY_VALUE": "15",
+    "PROVIDER_GROUP_ID": None,
+    "RESULT_STATUS": "0",
+    "RESULT_STREAM": "0",
+    "RESULT_SOURCE_ID": None,
+    "RESULT_MARK": "0",
+    "RESULT_VALUE": None,
+    "RESULT_SUM": None,
+    "RESULT_CURRENCY_ID": None,
+    "AUTOCOMPLETE_RULE": "0",
+}
+
 #: Providers by type: «todo» is `CRM_` and this in capitals.
 _PROVIDERS: Final = {MEETING: "meeting", CALL_TYPE: "call", EMAIL: "email", PROVIDER: "todo"}
 _INTEGERS: Final = frozenset(
@@ -293,7 +309,7 @@ def _present(call: Call, activity: dict[str, Any], names: set[str]) -> dict[str,
     ]:
         value = _cell(call, activity, name)
         row[name] = moment(value, zone) if name in _TIMES and value else None if value is None else str(value)
-    row |= {"ASSOCIATED_ENTITY_ID": "0", "NOTIFY_TYPE": "1", "NOTIFY_VALUE": "15", "RESULT_STATUS": "0"}
+    row |= {name: activity.get(name, empty) for name, empty in _RARE.items()}
     row |= {"SETTINGS": activity.get("SETTINGS") or {}, "PROVIDER_PARAMS": {}, "PROVIDER_DATA": None}
     if "COMMUNICATIONS" in names:
         row["COMMUNICATIONS"] = as_list(activity.get("COMMUNICATIONS"))
