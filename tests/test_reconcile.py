@@ -116,6 +116,19 @@ def test_run_by_schedule_takes_bounded_portions_and_goes_on_to_the_end(desk: Des
     assert not desk.reconcile.run("main").has_more
 
 
+def test_deletion_is_found_while_a_long_import_keeps_each_run_full(desk: Desk) -> None:
+    for number in range(100, 100 + 5 * AT_MOST):
+        desk.crm.add(number, now(desk))
+    del desk.crm.all["000001"]
+    desk.clock.sleep(timedelta(minutes=4))
+    first = desk.reconcile.run("main")
+    desk.work()
+    assert (first.differing, first.has_more) == (AT_MOST, True)
+    gone = desk.row("000001")
+    assert gone is not None
+    assert gone.is_deleted
+
+
 class Killed(BaseException):
     """What kill -9 is to the code that runs."""
 

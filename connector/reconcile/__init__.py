@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from connector.clock import Clock
 from connector.crm.base import CrmClient
@@ -48,6 +49,14 @@ class Reconciled:
     has_more: bool = False
 
 
+@dataclass(slots=True)
+class _Run:
+    """What a run under way has compared and taken in."""
+
+    checked: int = 0
+    taken: int = 0
+
+
 class Reconcile:
     """Repairs what webhooks missed."""
 
@@ -70,25 +79,25 @@ class Reconcile:
         self._empty_queue(account)
         with self._db.read() as conn:
             room = max(0, AT_MOST - inbox.waiting(conn, account, "reconcile"))
-        checked = taken = 0
-        has_more = False
-        for looked in self._look(row, started - grace):
-            portion = looked.found[: room - taken]
-            has_more = len(portion) < len(looked.found)
-            self._take(account, portion)
-            checked += looked.checked
-            taken += len(portion)
-            if has_more:
-                break
-            self._swept(account, looked.sweep)
-        outcome = Reconciled(checked, taken, has_more)
+        run = _Run()
+        reading = self._reading(row, started - grace)
+        # Half of the room is kept for what is gone until that is looked for: a long import without hooks
+        # would otherwise keep deletions waiting as long as it lasts. What is left goes to changes again.
+        changes = self._take_some(account, run, reading.changes(), room - room // 2)
+        absences = self._take_some(account, run, reading.absences(), room)
+        changes = self._take_some(account, run, changes, room) if changes else None
+        has_more = changes is not None or absences is not None
+        outcome = Reconciled(run.checked, run.taken, has_more)
         self._conclude(account, outcome, started, until=None if has_more else started - grace)
         return outcome
 
     def plan(self, account: str) -> Plan:
         """Everything that differs now; nothing is changed. Raises CrmError or RetryLater."""
         row = self._row(account)
-        looked = list(self._look(row, self._clock.now())) if row else []
+        looked: list[Looked] = []
+        if row is not None:
+            reading = self._reading(row, self._clock.now())
+            looked = [*reading.changes(), *reading.absences()]
         with self._db.read() as conn:
             known = facts.count_deals(conn, account)
         return Plan(
@@ -110,10 +119,10 @@ class Reconcile:
         with self._db.read() as conn:
             return facts.account_row(conn, account)
 
-    def _look(self, row: AccountRow, until: datetime) -> Iterator[Looked]:
+    def _reading(self, row: AccountRow, until: datetime) -> Reading:
         since = (row.reconciled_until or row.live_since) - OVERLAP
         client, now = self._clients[row.account], self._clock.now()
-        return Reading(self._db, client, row, since=since, until=until, now=now).pages()
+        return Reading(self._db, client, row, since=since, until=until, now=now)
 
     def _empty_queue(self, account: str) -> None:
         """Take over the events that the CRM kept for us; it may drop them once they are stored here."""
@@ -121,6 +130,20 @@ class Reconcile:
         while (batch := client.queued_events()) is not None:
             self._intake.take_hints(account, batch.events, "queue")
             client.confirm_events(batch)
+
+    def _take_some(
+        self, account: str, run: _Run, pages: Iterator[Looked], limit: int
+    ) -> Iterator[Looked] | None:
+        """Take in pages until the run has `limit` differences; the pages that are left, None when none is."""
+        for looked in pages:
+            portion = looked.found[: max(0, limit - run.taken)]
+            self._take(account, portion)
+            run.checked += looked.checked
+            run.taken += len(portion)
+            if len(portion) < len(looked.found):
+                return chain([Looked(0, looked.found[len(portion) :], looked.sweep)], pages)
+            self._swept(account, looked.sweep)
+        return None
 
     def _take(self, account: str, differences: Sequence[Difference]) -> None:
         self._intake.take_hints(account, [one.hint for one in differences], "reconcile")

@@ -6,7 +6,7 @@ know, asked whether they are still there. Only reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -63,9 +63,16 @@ class Reading:
         self._now = now
         self._seen: set[str] = set()
 
-    def pages(self) -> Iterator[Looked]:
-        """All pages, each deal once. Raises CrmError or RetryLater."""
-        for source in (self._deals, self._moves, self._log, self._deletions, self._sweeps):
+    def changes(self) -> Iterator[Looked]:
+        """Pages of what was made, changed or moved, each deal once. Raises CrmError or RetryLater."""
+        return self._news_of(self._deals, self._moves, self._log)
+
+    def absences(self) -> Iterator[Looked]:
+        """Pages of what is gone or came back; deals that `changes` gave are left out. Raises as `changes`."""
+        return self._news_of(self._deletions, self._sweeps)
+
+    def _news_of(self, *sources: Callable[[], Iterator[Looked]]) -> Iterator[Looked]:
+        for source in sources:
             for looked in source():
                 yield self._only_news(looked)
 
