@@ -184,6 +184,27 @@ def test_bitrix24s_portal_is_found_where_it_moved(stand: Stand) -> None:
     assert stand.stored().grant.base_url == f"{new}/rest"
 
 
+@of_bitrix24
+def test_bitrix24s_other_oauth_server_gives_the_code_its_pair_and_renews_it(stand: Stand) -> None:
+    """Bitrix24 has two OAuth servers: one of them cannot be reached from here."""
+    away, here = "http://127.0.0.1:9", stand.sandbox.base_url
+    for order in (f"{away},{here}", f"{here},{away}"):
+        other = stand.another(OAUTH_URL=order)
+        try:
+            other.consent.take_code("main", stand.code())
+            assert stand.stored().grant.server_url == here
+            for gave in (here, away, ""):
+                stand.age()
+                stand.change(server_url=gave)
+                vars(other).pop("tokens", None)
+                vars(other).pop("clients", None)
+                before = stand.stored().grant.refresh_token
+                assert other.clients["main"].account_info().name
+                assert stand.stored().grant.refresh_token != before
+        finally:
+            other.close()
+
+
 @of_amocrm
 def test_a_moved_account_is_never_taken_for_deleted_deals(stand: Stand) -> None:
     deal = next(iter(stand.app.clients["main"].deals()))
