@@ -15,6 +15,9 @@ from connector.store.outbox import Effect
 
 JOBS = {
     "event": "чтение сделки после сигнала CRM",
+    "delivery": "разбор большой доставки CRM",
+    "happening": "правила после события сделки",
+    "payment": "проверка оплаты",
     "reconcile": "сверка",
     "directory": "чтение воронок и людей",
     "webhook": "проверка вебхука",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.commands.look import JOBS
 from connector.config import CrmName
 from connector.sandbox.app import Sandbox
 from tests.commands.typed import Said, typed
@@ -172,3 +173,8 @@ def test_register_is_listed_checked_and_corrected_from_the_command_line(
     assert again.code == 1
     assert "аннулирован" in again.err
     assert shows_no_secret(verified, env, stand.crm)
+
+
+def test_each_job_that_can_fail_has_a_name_for_people(stand: Stand) -> None:
+    told_otherwise = {"effect", "report"}
+    assert set(JOBS) == set(stand.app._handlers()) - told_otherwise
