@@ -1,13 +1,6 @@
-"""All tables. The account is the first column of every key, and nothing joins across accounts.
-
-SQLite keeps neither zones nor Decimal; `UtcDateTime` and `Amount` do, the same on both databases.
-"""
+"""All tables. The account is the first column of every key, and nothing joins across accounts."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -15,74 +8,29 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    DateTime,
-    Dialect,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in Python; timestamptz on PostgreSQL, naive UTC with microseconds on SQLite."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"naive time in the store: {value!r}")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Amount(TypeDecorator[Decimal]):
-    """Money as whole hundredths in a BIGINT, Decimal in Python: exact, and it can be summed in SQL."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
-        if value is None:
-            return None
-        hundredths = value * 100
-        if hundredths != hundredths.to_integral_value():
-            raise ValueError(f"more than two decimals in an amount: {value}")
-        return int(hundredths)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(int(value)) / 100
-
-
-#: BIGSERIAL on PostgreSQL, INTEGER PRIMARY KEY AUTOINCREMENT (ids are never used twice) on SQLite.
-RowId = BigInteger().with_variant(Integer, "sqlite")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _table(name: str, *items: Any) -> Table:
-    return Table(name, metadata, *items, sqlite_autoincrement=True)
-
+from connector.store.schema_activities import calls as calls
+from connector.store.schema_activities import deal_changes as deal_changes
+from connector.store.schema_activities import invoices as invoices
+from connector.store.schema_activities import meetings as meetings
+from connector.store.schema_activities import messages as messages
+from connector.store.schema_activities import month_plans as month_plans
+from connector.store.schema_activities import special_days as special_days
+from connector.store.schema_activities import tasks as tasks
+from connector.store.schema_types import Amount as Amount
+from connector.store.schema_types import RowId as RowId
+from connector.store.schema_types import UtcDateTime as UtcDateTime
+from connector.store.schema_types import metadata as metadata
+from connector.store.schema_types import numbered
 
 # What came in -----------------------------------------------------------------------------------------------
 
@@ -103,7 +51,7 @@ accounts = Table(
     Column("user_id", String(64), nullable=False, default="", server_default=text("''")),
 )
 
-inbox = _table(
+inbox = numbered(
     "inbox",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -135,7 +83,7 @@ refused_hooks = Table(
 
 # The work engine --------------------------------------------------------------------------------------------
 
-jobs = _table(
+jobs = numbered(
     "jobs",
     Column("id", RowId, primary_key=True),
     Column("queue", String(16), nullable=False),
@@ -189,7 +137,7 @@ Index(
     sqlite_where=jobs.c.state.in_(("done", "cancelled")),
 )
 
-timers = _table(
+timers = numbered(
     "timers",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -266,6 +214,20 @@ users = Table(
     Column("email", String(255), nullable=False, default=""),
     Column("is_active", Boolean, nullable=False, default=True),
     Column("is_admin", Boolean, nullable=False, default=False),
+    # The department or group; "" where the CRM has none.
+    Column("team", String(255), nullable=False, default="", server_default=text("''")),
+    Column("timezone", String(64), nullable=False, default="", server_default=text("''")),
+    Column("hired_on", Date),
+    Column("fired_on", Date),
+)
+
+#: Names of channels whose deals carry an id; where deals carry the name itself there is no row.
+channels = Table(
+    "channels",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("channel_id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
 )
 
 loss_reasons = Table(
@@ -346,7 +308,7 @@ cursors = Table(
 )
 
 #: Changes that no webhook told of in time: one row each, found by comparing with the CRM.
-missed_hooks = _table(
+missed_hooks = numbered(
     "missed_hooks",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -390,7 +352,7 @@ oauth_states = Table(
 
 # Decisions and effects --------------------------------------------------------------------------------------
 
-rule_runs = _table(
+rule_runs = numbered(
     "rule_runs",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -405,7 +367,7 @@ rule_runs = _table(
     Index(None, "account", "deal_id"),
 )
 
-outbox = _table(
+outbox = numbered(
     "outbox",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -430,7 +392,7 @@ outbox = _table(
     Index(None, "account", "status"),
 )
 
-documents = _table(
+documents = numbered(
     "documents",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -490,7 +452,7 @@ document_links = Table(
 )
 
 #: What we learnt of a deal by ourselves: a document opened, an invoice paid. Each fact once, by its key.
-happenings = _table(
+happenings = numbered(
     "happenings",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -508,7 +470,7 @@ happenings = _table(
 )
 
 #: Attempts to pay an invoice: one row each, written before its provider is asked, so that none is lost.
-payments = _table(
+payments = numbered(
     "payments",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -537,7 +499,7 @@ payments = _table(
 )
 
 #: Notices of payment providers, as told: nothing is believed before the provider was asked back.
-payment_notices = _table(
+payment_notices = numbered(
     "payment_notices",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
@@ -594,7 +556,7 @@ number_series = Table(
     Column("last", Integer, nullable=False),
 )
 
-deliveries = _table(
+deliveries = numbered(
     "deliveries",
     Column("id", RowId, primary_key=True),
     Column("account", String(64), nullable=False),
