@@ -4,7 +4,8 @@
 
 The sandbox runs as a process of its own, without its usual latency and without the rate limits. With
 `--state` everything is measured again with the state kept in a folder, and the restart from it. Goal: 100,000
-deals in under a minute on 2 cores, a deep page about as quick as the first.
+deals in 35 s in memory and 60 s with the state, in about 1 GB, on 2 cores; a deep page about as quick as the
+first.
 """
 
 from __future__ import annotations

@@ -285,12 +285,13 @@ def main_loop(
     def end(_signal: int, _frame: FrameType | None) -> None:
         over.set()
 
-    with Sandbox(port, history=history, latency_s=latency_s, state=state, progress=tell) as sandbox:
+    with no_garbage_collection():
+        sandbox = Sandbox(port, history=history, latency_s=latency_s, state=state, progress=tell)
+        # What was loaded stays: the search for garbage need not look through it again and again.
+        gc.freeze()
+    with sandbox:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
-        # What was loaded stays: the search for garbage need not look through it again and again.
-        gc.collect()
-        gc.freeze()
         found = sandbox.describe()
         if as_json:
             click.echo(json.dumps(found, ensure_ascii=False))
@@ -316,7 +317,7 @@ def _only(found: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _past(folder: Path | None, start_now: datetime | None, progress: Progress) -> Past:
     if folder is not None:
-        return prepare(read_history(folder, progress))
+        return prepare(read_history(folder, progress), use_up=True)
     return _generated((start_now or datetime.now(UTC)).astimezone(ZoneInfo(ZONE)).date())
 
 

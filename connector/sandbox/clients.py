@@ -7,6 +7,7 @@ deals have no contact at all: that is what a real CRM holds.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,9 +20,14 @@ from connector.sandbox.state import Company, Contact, ProductRow, Requisites
 
 #: Reserved for examples, so that no letter ever finds anybody.
 MAIL_ZONES = {"amocrm": "example", "bitrix24": "test"}
+#: Clients are made with addresses of this zone.
+_ZONE = MAIL_ZONES["amocrm"]
 #: What a deal's name puts between the company and the subject.
 NAME_SEPARATOR = " — "
 VAT_RATE = Decimal(22)
+
+#: One object a number, as there are hundreds of thousands of rows.
+_QUANTITIES = tuple(map(Decimal, range(6)))
 
 #: (name, unit) of what is sold; the first row of a deal is always a machine.
 MACHINES = (
@@ -49,13 +55,9 @@ class Client:
 
 
 class Clients:
-    """Makes the clients of one portal while its deals are put in; ids ascend from 1.
+    """Makes the clients of a past's deals; ids ascend from 1."""
 
-    `zone` ends their e-mail addresses: with one zone a portal, a letter tells from which CRM it came.
-    """
-
-    def __init__(self, zone: str) -> None:
-        self._zone = zone
+    def __init__(self) -> None:
         self._by_company: dict[str, Client] = {}
         self._last_contact = 0
 
@@ -70,14 +72,24 @@ class Clients:
             self._by_company[key] = client
         return client
 
-    def all(self) -> Iterator[Client]:
-        return iter(self._by_company.values())
+    def in_zone(self, zone: str) -> Iterator[Client]:
+        """All clients with e-mail addresses that end in `zone`: a letter then tells from which CRM it came.
+
+        What does not differ from zone to zone is shared.
+        """
+        if zone == _ZONE:
+            yield from self._by_company.values()
+            return
+        for client in self._by_company.values():
+            company, contacts = client.company, client.contacts
+            yield Client(
+                replace(company, emails=_moved(company.emails, zone)),
+                [replace(contact, emails=_moved(contact.emails, zone)) for contact in contacts],
+            )
 
     def _make(self, name: str, number: int, deal: DealRow) -> Client:
         responsible_id = deal.manager_id or 0
-        client = invent_client(
-            name, number, zone=self._zone, at=deal.created_at, responsible_id=responsible_id
-        )
+        client = invent_client(name, number, zone=_ZONE, at=deal.created_at, responsible_id=responsible_id)
         seed = zlib.crc32(name.encode())
         # Every twelfth client never left an address, every fourteenth has not told its details.
         if seed % 12 == 5:
@@ -127,6 +139,10 @@ def invent_client(name: str, number: int, *, zone: str, at: datetime, responsibl
     return Client(company, contacts)
 
 
+def _moved(emails: list[str], zone: str) -> list[str]:
+    return [email.removesuffix(_ZONE) + zone for email in emails]
+
+
 def has_contact(deal: DealRow) -> bool:
     """False for the few deals that came without anybody's name."""
     return zlib.crc32(deal.name.encode()) % 43 != 11
@@ -134,7 +150,12 @@ def has_contact(deal: DealRow) -> bool:
 
 def phone(seed: int) -> str:
     """A number of the form +7 495 000-NN-NN: no subscriber's number begins with 000."""
-    return f"+7 495 000-{seed // 100 % 100:02d}-{seed % 100:02d}"
+    return _phone(seed % 10_000)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _phone(number: int) -> str:
+    return f"+7 495 000-{number // 100:02d}-{number % 100:02d}"
 
 
 def product_rows(deal: DealRow, first_id: int) -> list[ProductRow]:
@@ -146,12 +167,12 @@ def product_rows(deal: DealRow, first_id: int) -> list[ProductRow]:
     rows: list[ProductRow] = []
     for k in range(seed % 3):
         title, unit = EXTRAS[(seed // 3 + k) % len(EXTRAS)]
-        quantity = Decimal(1 if unit == "усл" else 2 + (seed // 11 + k) % 4)
+        quantity = _QUANTITIES[1 if unit == "усл" else 2 + (seed // 11 + k) % 4]
         price = (deal.price * (5 + (seed // 17 + k) % 8) / 100 / quantity).quantize(Decimal(10))
         if price > 0:
             rest -= price * quantity
             rows.append(ProductRow(first_id + 1 + len(rows), title, price, quantity, unit, VAT_RATE))
-    machine = ProductRow(first_id, MACHINES[seed % len(MACHINES)], rest, Decimal(1), "шт", VAT_RATE)
+    machine = ProductRow(first_id, MACHINES[seed % len(MACHINES)], rest, _QUANTITIES[1], "шт", VAT_RATE)
     return [machine, *rows]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -25,6 +26,11 @@ Progress = Callable[[str, int, int], None]
 MAX_PROBLEMS = 50
 #: Rows between two words on how far the reading is.
 PROGRESS_ROWS = 50_000
+#: Rows converted at one go.
+CHUNK_ROWS = 2000
+#: Different cells of one type that are remembered, so that their values are made once.
+KNOWN_CELLS = 1_000_000
+_BARE_MOMENT = len("2026-11-25 09:30:00")
 #: Tables without which there is nothing to show; the others may be missing.
 REQUIRED = ("managers", "stages", "deals", "transitions")
 
@@ -85,9 +91,10 @@ def read_history(folder: Path, progress: Progress = silent) -> History:
     if account is None:
         raise ConfigError(problems)
     history = History(account)
+    known: dict[Callable[[str], Any], _Known] = {}
     for table in TABLES:
         rows = getattr(history, table)
-        for row in _read_table(folder, table, problems):
+        for row in _read_table(folder, table, known, problems):
             rows.append(row)
             if len(rows) % PROGRESS_ROWS == 0:
                 progress(f"читаю {table}.csv", len(rows), 0)
@@ -140,7 +147,9 @@ def _read_account(folder: Path, problems: list[Problem]) -> HistoryAccount | Non
         return None
 
 
-def _read_table(folder: Path, table: str, problems: list[Problem]) -> Iterator[Any]:
+def _read_table(
+    folder: Path, table: str, known: dict[Callable[[str], Any], _Known], problems: list[Problem]
+) -> Iterator[Any]:
     path = folder / f"{table}.csv"
     row_type = TABLES[table]
     if not path.is_file():
@@ -156,23 +165,62 @@ def _read_table(folder: Path, table: str, problems: list[Problem]) -> Iterator[A
         if missing:
             problems.append(Problem(f"{path}:1", f"нет колонок: {', '.join(missing)}"))
             return
+        width = len(header)
         # (place in the file, reader of the cell) in the order of the tuple's fields.
         plan = [(header.index(name), convert) for name, convert in _converters(table)]
-        width = len(header)
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != width:
-                problems.append(
-                    Problem(f"{path}:{reader.line_num}", f"колонок {len(cells)}, а должно быть {width}")
-                )
-            else:
-                try:
-                    yield row_type._make([convert(cells[place]) for place, convert in plan])
-                except (ValueError, InvalidOperation):
-                    problems.append(_bad_cell(path, reader.line_num, table, header, cells))
+        readers = [(place, known.setdefault(read, _Known(read)).__getitem__) for place, read in plan]
+        for rows in iter(lambda: list(islice(reader, CHUNK_ROWS)), []):
+            try:
+                if set(map(len, rows)) != {width}:
+                    raise ValueError("a row of another width")
+                # Column by column, as most cells are such as were read before.
+                columns = list(zip(*rows, strict=True))
+                read = [list(map(convert, columns[place])) for place, convert in readers]
+                yield from map(row_type._make, zip(*read, strict=True))
+            except (ValueError, InvalidOperation):
+                yield from _row_by_row(rows, reader.line_num, path, table, header, problems)
             if len(problems) >= MAX_PROBLEMS:
                 return
+
+
+def _row_by_row(
+    rows: list[list[str]], last_line: int, path: Path, table: str, header: list[str], problems: list[Problem]
+) -> Iterator[Any]:
+    """The good rows of a chunk in which something is wrong; what is goes to `problems`, with its line."""
+    row_type = TABLES[table]
+    plan = [(header.index(name), convert) for name, convert in _converters(table)]
+    line = last_line - sum(map(_lines, rows))
+    for cells in rows:
+        line += _lines(cells)
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            problems.append(Problem(f"{path}:{line}", f"колонок {len(cells)}, а должно быть {len(header)}"))
+        else:
+            try:
+                yield row_type._make([convert(cells[place]) for place, convert in plan])
+            except (ValueError, InvalidOperation):
+                problems.append(_bad_cell(path, line, table, header, cells))
+        if len(problems) >= MAX_PROBLEMS:
+            return
+
+
+def _lines(cells: list[str]) -> int:
+    """Lines of the file that a row takes: one more for each break inside its cells."""
+    return 1 + sum(len(re.findall("\r\n|\r|\n", cell)) for cell in cells if not cell.isprintable())
+
+
+class _Known(dict[str, Any]):
+    """Cells read before, by their text: a sales department's ids, moments and sums come again and again."""
+
+    def __init__(self, convert: Callable[[str], Any]) -> None:
+        self._convert = convert
+
+    def __missing__(self, text: str) -> Any:
+        value = self._convert(text)
+        if len(self) < KNOWN_CELLS:
+            self[text] = value
+        return value
 
 
 def _bad_cell(path: Path, line: int, table: str, header: list[str], cells: list[str]) -> Problem:
@@ -207,6 +255,8 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _moment(text: str) -> datetime:
+    if len(text) == _BARE_MOMENT:
+        return datetime.fromisoformat(f"{text}Z")
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

@@ -11,22 +11,35 @@ portal as:
 * meetings: tasks of kind 2; `due_at` is the planned hour, `is_done` tells that it is over, `result` how it
   ended, and `updated_at` of a held one is the moment it was held.
 
-Notes and tasks of the past are the same objects in every portal loaded from one `Past`: nothing may change
-one in place, and `Portal.update` does not.
+Notes, tasks, rows, marks and requisites of the past are the same objects in every portal loaded from one
+`Past`: nothing may change one in place, and `Portal.update` does not.
 """
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from connector.sandbox.clients import MAIL_ZONES, Clients, has_contact, phone, product_rows
 from connector.sandbox.garbage import no_garbage_collection
-from connector.sandbox.history_tables import DealRow, History
+from connector.sandbox.history_tables import History, TransitionRow
 from connector.sandbox.stage_codes import build_pipelines, code_of, pipeline_of
-from connector.sandbox.state import ROBOT, Deal, HistoryRow, Note, Portal, Task, User
+from connector.sandbox.state import (
+    ROBOT,
+    Company,
+    Contact,
+    Deal,
+    HistoryRow,
+    Note,
+    Portal,
+    ProductRow,
+    Task,
+    User,
+)
 
 #: Who is in every portal besides the managers. The first one, the owner, has made the keys of the API, as is
 #: usual in a small company: what is written through it is written in her name.
@@ -40,19 +53,42 @@ _ANSWERED, _NOT_ANSWERED = 4, 6
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A history with what all portals share of it."""
+    """A history with what all portals share of it.
+
+    moves: its stage changes in the order of time, numbered anew so that ids ascend with it; rows: products by
+    deal.
+    """
 
     history: History
+    moves: list[TransitionRow]
+    rows: dict[int, list[ProductRow]]
+    clients: Clients
     notes: dict[int, Note]
     tasks: dict[int, Task]
 
 
-def prepare(history: History) -> Past:
-    """The notes and tasks of `history`, made once for all portals."""
+def prepare(history: History, *, use_up: bool = False) -> Past:
+    """What portals share of `history`, made once for all of them.
+
+    use_up: let go of the tables that are notes, tasks and moves now, as they take much memory.
+    """
     with no_garbage_collection():
         notes = {note.id: note for note in _notes(history)}
         tasks = {task.id: task for task in _tasks(history)}
-    return Past(history, notes, tasks)
+        if use_up:
+            for name in ("calls", "messages", "invoices", "tasks", "meetings"):
+                getattr(history, name).clear()
+        ordered = sorted(history.transitions, key=attrgetter("at", "event_id"))
+        moves = [TransitionRow._make((number, *row[1:])) for number, row in enumerate(ordered, 1)]
+        if use_up:
+            history.transitions.clear()
+            del ordered
+        clients, rows, next_row = Clients(), {}, 1
+        for deal in history.deals:
+            clients.of_deal(deal)
+            rows[deal.deal_id] = product_rows(deal, next_row)
+            next_row += len(rows[deal.deal_id])
+    return Past(history, moves, rows, clients, notes, tasks)
 
 
 def load(past: Past, portal: Portal) -> None:
@@ -63,10 +99,10 @@ def load(past: Past, portal: Portal) -> None:
         portal.loss_reasons = {row.loss_reason_id: row.name for row in history.loss_reasons}
         portal.channels = {row.channel_id: row.name for row in history.channels}
         portal.users = {user.id: user for user in _users(history)}
-        portal.load_history(_moves(history, portal))
-        _load_deals(history, portal)
-        portal.notes = dict(past.notes)
-        portal.tasks = dict(past.tasks)
+        portal.load_history(_moves(past, portal))
+        _load_deals(past, portal)
+        portal.notes = past.notes
+        portal.tasks = past.tasks
         for kind, table in (
             ("deal", portal.deals),
             ("contact", portal.contacts),
@@ -91,33 +127,26 @@ def _users(history: History) -> Iterator[User]:
         )
 
 
-def _moves(history: History, portal: Portal) -> Iterator[HistoryRow]:
-    """Stage changes in the order of time, numbered anew so that ids ascend with it."""
+def _moves(past: Past, portal: Portal) -> Iterator[HistoryRow]:
+    """Stage changes in the portal's codes."""
+    history = past.history
     codes = {
         (row.pipeline_id, row.stage_id): (pipeline_of(history, portal.dialect, row.pipeline_id), code)
         for row, code in code_of(history, portal.dialect).items()
     }
     last: dict[int, tuple[int, str]] = {}
-    ordered = sorted(history.transitions, key=lambda row: (row.at, row.event_id))
-    for number, row in enumerate(ordered, 1):
-        to = codes[row.pipeline_id, row.to_stage_id]
-        before = last.get(row.deal_id) if row.from_stage_id is not None else None
-        if before is None and row.from_stage_id is not None:
-            before = codes.get((row.pipeline_id, row.from_stage_id), to)
-        last[row.deal_id] = to
-        yield HistoryRow(
-            number,
-            row.deal_id,
-            row.at,
-            before[0] if before else None,
-            before[1] if before else None,
-            to[0],
-            to[1],
-            row.changed_by or ROBOT,
-        )
+    for number, deal_id, pipeline_id, at, from_stage, to_stage, by in past.moves:
+        to = codes[pipeline_id, to_stage]
+        before = None
+        if from_stage is not None:
+            before = last.get(deal_id) or codes.get((pipeline_id, from_stage), to)
+        last[deal_id] = to
+        from_pipeline, from_code = before or (None, None)
+        yield HistoryRow(number, deal_id, at, from_pipeline, from_code, *to, by or ROBOT)
 
 
-def _load_deals(history: History, portal: Portal) -> None:
+def _load_deals(past: Past, portal: Portal) -> None:
+    history, clients = past.history, past.clients
     codes = {(row.pipeline_id, row.stage_id): code for row, code in code_of(history, portal.dialect).items()}
     pipelines = {
         pipeline_id: pipeline_of(history, portal.dialect, pipeline_id)
@@ -125,17 +154,14 @@ def _load_deals(history: History, portal: Portal) -> None:
     }
     first_by: dict[int, int] = {}
     latest: dict[int, tuple[datetime, int]] = {}
-    for move in portal.history:
-        first_by.setdefault(move.deal_id, move.by)
-        latest[move.deal_id] = (move.at, move.by)
-    clients = Clients(MAIL_ZONES[portal.dialect])
-    next_row = 1
+    for _, deal_id, at, _, _, _, _, by in portal.history:
+        first_by.setdefault(deal_id, by)
+        latest[deal_id] = (at, by)
+    deals: dict[int, Deal] = {}
     for row in history.deals:
         client = clients.of_deal(row)
-        rows = product_rows(row, next_row)
-        next_row += len(rows)
         updated_at, updated_by = latest.get(row.deal_id, (row.created_at, ROBOT))
-        portal.deals[row.deal_id] = Deal(
+        deals[row.deal_id] = Deal(
             id=row.deal_id,
             name=row.name,
             pipeline_id=pipelines[row.pipeline_id],
@@ -147,26 +173,30 @@ def _load_deals(history: History, portal: Portal) -> None:
             company_id=client.company.id,
             loss_reason_id=row.loss_reason_id,
             channel=row.channel_id,
-            utm=_utm(row),
+            utm=_utm(row.utm_source, row.utm_medium, row.utm_campaign),
             created_at=row.created_at,
             updated_at=max(filter(None, (updated_at, row.closed_at, row.deleted_at))),
             closed_at=row.closed_at,
             created_by=first_by.get(row.deal_id, ROBOT),
             updated_by=updated_by,
             is_deleted=row.is_deleted,
-            rows=rows,
+            rows=past.rows[row.deal_id],
         )
-    portal.reserve_ids("row", next_row - 1)
-    for client in clients.all():
-        portal.companies[client.company.id] = client.company
-        if client.company.requisites:
-            portal.reserve_ids("requisites", client.company.requisites.id)
-        for contact in client.contacts:
-            portal.contacts[contact.id] = contact
+    portal.deals = deals
+    portal.reserve_ids("row", sum(map(len, past.rows.values())))
+    companies: dict[int, Company] = {}
+    contacts: dict[int, Contact] = {}
+    for client in clients.in_zone(MAIL_ZONES[portal.dialect]):
+        companies[client.company.id] = client.company
+        contacts.update((contact.id, contact) for contact in client.contacts)
+    portal.companies, portal.contacts = companies, contacts
+    requisites = (company.requisites.id for company in companies.values() if company.requisites)
+    portal.reserve_ids("requisites", max(requisites, default=0))
 
 
-def _utm(row: DealRow) -> dict[str, str]:
-    marks = {"source": row.utm_source, "medium": row.utm_medium, "campaign": row.utm_campaign}
+@functools.lru_cache(maxsize=10_000)
+def _utm(source: str, medium: str, campaign: str) -> dict[str, str]:
+    marks = {"source": source, "medium": medium, "campaign": campaign}
     return {name: value for name, value in marks.items() if value}
 
 
@@ -183,11 +213,14 @@ def _notes(history: History) -> Iterator[Note]:
         }
         kind = "call_in" if call.direction == "in" else "call_out"
         yield _note(number, call.deal_id, kind, call.manager_id, call.at, params)
+    texts: dict[int, dict[str, object]] = {}
     for message in history.messages:
         number += 1
         kind = "sms_in" if message.direction == "in" else "sms_out"
-        params = {"text": "", "phone": phone(zlib.crc32(str(message.deal_id).encode()))}
-        yield _note(number, message.deal_id, kind, message.manager_id, message.at, params)
+        deal_id = message.deal_id
+        if deal_id not in texts:
+            texts[deal_id] = {"text": "", "phone": phone(zlib.crc32(str(deal_id).encode()))}
+        yield _note(number, deal_id, kind, message.manager_id, message.at, texts[deal_id])
     for invoice in history.invoices:
         number += 1
         state = _INVOICE_STATES[invoice.status]

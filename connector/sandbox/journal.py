@@ -24,7 +24,7 @@ from connector.sandbox.table import Log, Table, Tracked
 
 FILE = "sandbox.db"
 #: Grows when a file of an older sandbox cannot be read any more.
-FORMAT = 1
+FORMAT = 2
 #: Entries of a large table in one blob of the first state.
 CHUNK = 2000
 #: How often changes that no request waits for (retries of webhooks) are written, seconds.

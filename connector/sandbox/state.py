@@ -9,11 +9,11 @@ made through the API and one made by hand on the board leave the same traces. No
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from connector.sandbox.moving_clock import MovingClock
 from connector.sandbox.portal_index import Indexes
@@ -138,7 +138,7 @@ class Deal:
     loss_reason_id: int | None = None
     channel: str | None = None
     utm: dict[str, str] = field(default_factory=dict)  # source, medium, campaign, content, term as they came
-    tags: list[str] = field(default_factory=list)
+    tags: Sequence[str] = ()
     created_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     updated_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     closed_at: datetime | None = None
@@ -172,7 +172,7 @@ class Note:
     created_by: int
     created_at: datetime
     updated_at: datetime
-    file_ids: list[int] = field(default_factory=list)
+    file_ids: Sequence[int] = ()
     params: dict[str, Any] = field(default_factory=dict)
 
 
@@ -204,8 +204,7 @@ class Notice:
     kind: str = "notify"
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
+class HistoryRow(NamedTuple):
     """One stage change, the creation too (`from_stage` None). Ids ascend with time."""
 
     id: int

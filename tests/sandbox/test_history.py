@@ -365,3 +365,16 @@ def test_a_row_that_points_nowhere_is_named_with_file_line_and_column(
         read_history(tmp_path)
     found = [problem for problem in caught.value.problems if problem.message.startswith(said)]
     assert [problem.place for problem in found] == [f"{path}:4"]
+
+
+def test_lines_are_counted_through_cells_of_several_lines_and_empty_rows(tmp_path: Path) -> None:
+    write_history(generate(TODAY, days=20), tmp_path)
+    path = tmp_path / "managers.csv"
+    head, first, second, third, *rest = path.read_text(encoding="utf-8").splitlines()
+    number, name, tail = first.split(",", 2)
+    broken = third.replace(third.split(",")[0], "много", 1)
+    text = [head, f'{number},"{name}\nвторая строка",{tail}', "", second, broken, *rest]
+    path.write_text("\n".join(text) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_history(tmp_path)
+    assert [problem.place for problem in caught.value.problems] == [f"{path}:6"]
