@@ -61,6 +61,7 @@ from connector.store.rate_limits import SharedLimiter
 from connector.store.schedules import Schedule, sync
 from connector.store.sealing import Sealer
 from connector.store.wakeup import WakeUp
+from connector.targets import Targets
 from connector.web.admin import admin
 from connector.web.client_page import client_pages
 from connector.web.health import health
@@ -321,8 +322,13 @@ class App:
             sender=self.config.mail.sender,
             templates=lambda: self.edited.reports,
             playbook=lambda: self.playbook,
+            targets=self.targets,
             clock=self.clock,
         )
+
+    @cached_property
+    def targets(self) -> Targets:
+        return Targets(self.db, lambda: self.playbook, self.clock)
 
     @cached_property
     def cards(self) -> CardReader:

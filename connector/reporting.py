@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.delivery.base import Channel, Letter, message_id
-from connector.domain import Period, User
+from connector.domain import Period
 from connector.errors import ConfigError, ConnectorError, CrmError, DeliveryError, Problem
 from connector.figures.base import Facts
 from connector.figures.export import Format
@@ -27,7 +27,6 @@ from connector.playbook.model import Playbook
 from connector.playbook.schedule import is_due_on
 from connector.reports import REPORTS
 from connector.reports.base import RenderedReport, ReportInput
-from connector.reports.plans import plans_of
 from connector.reports.recipients import Recipient, resolve
 from connector.reports.render import render
 from connector.store import facts as stored
@@ -35,6 +34,7 @@ from connector.store import report_runs
 from connector.store.database import Database
 from connector.store.jobs import Job
 from connector.store.report_runs import Run, RunKey
+from connector.targets import Targets
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Reporting:
         sender: str,
         templates: Callable[[], Mapping[str, str]],
         playbook: Callable[[], Playbook],
+        targets: Targets,
         clock: Clock,
     ) -> None:
         self._db = db
@@ -73,6 +74,7 @@ class Reporting:
         self._sender = sender
         self._templates = templates
         self._playbook = playbook
+        self._targets = targets
         self._clock = clock
 
     def handle(self, job: Job) -> None:
@@ -131,8 +133,7 @@ class Reporting:
             midnight = facts.midnight(facts.day(moment))
             facts = Facts(facts.conn, account, facts.timezone, midnight)
             playbook = self._playbook()
-            months = (facts.last_day,)
-            plans = plans_of(playbook, months, self._users(facts))
+            plans = self._targets.plans(facts, (facts.last_day,))
             is_working = playbook.working_calendar.is_working_day
             data = REPORTS[report].build(ReportInput(facts, plans, is_working))
         return render(REPORTS[report], data, self._templates())
@@ -161,7 +162,7 @@ class Reporting:
             months = _months(min(period.start, facts.last_day), max(period.end, facts.last_day))
             question = Question(
                 period,
-                plans_of(playbook, months, self._users(facts)),
+                self._targets.plans(facts, months),
                 playbook.working_calendar.is_working_day,
             )
             FIGURES[table].write(FIGURES[table].compute(facts, question), format, out)
@@ -173,10 +174,6 @@ class Reporting:
             if row is None:
                 raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
             yield Facts(conn, account, ZoneInfo(row.timezone), as_of)
-
-    @staticmethod
-    def _users(facts: Facts) -> list[User]:
-        return list(stored.directory(facts.conn, facts.account).users.values())
 
     def _addresses(self, account: str, roles: Sequence[str]) -> list[Address]:
         """Where the report goes, the CRM first, each address once. Raises ConfigError when it is nowhere."""

@@ -12,13 +12,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "connector"
 
 GROUND = {"domain", "errors", "clock", "config"}
-POLICY = {"playbook", "documents", "figures", "reports", "moves", "echoes"}
+POLICY = {"playbook", "documents", "figures", "planning", "reports", "moves", "echoes"}
 ADAPTERS = {"crm", "store", "delivery", "payments"}
 USE_CASES = {
     *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
     *("explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
     *("deciding", "happenings", "hook_watch", "access", "edited", "kit_keeper", "kit_alarm", "preview"),
-    *("paying", "settling"),
+    *("paying", "settling", "targets"),
     *("links", "client_page", "client_context"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}

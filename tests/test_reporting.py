@@ -33,6 +33,7 @@ from connector.store.jobs import Job
 from connector.store.report_runs import CLAIM, RunKey
 from connector.store.schema import report_runs as report_runs_table
 from connector.store.schema import users
+from connector.targets import Targets
 from tests.figures.past import ACCOUNT
 from tests.reports.sales_past import AS_OF, ZONE, november
 
@@ -121,6 +122,7 @@ class Office:
             "Отчёты <connector@example.ru>",
             lambda: read_templates(templates),
             lambda: PLAYBOOK,
+            Targets(db, lambda: PLAYBOOK, self.clock),
             self.clock,
         )
 

@@ -45,6 +45,12 @@ def check_against_crm(
             if find_user(name, users) is None:
                 message = unknown("план: в CRM нет пользователя", name, (user.name for user in users))
                 problems.append(Problem(target.place_of("split", name), message))
+    for seller in playbook.staff:
+        if find_user(seller.user, users) is None:
+            message = unknown(
+                "сотрудники: в CRM нет пользователя", seller.user, (user.name for user in users)
+            )
+            problems.append(Problem(seller.place_of("user"), message))
     return problems
 
 

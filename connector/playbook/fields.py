@@ -37,6 +37,49 @@ def money(value: object) -> object:
     return number
 
 
+def count(value: object) -> object:
+    """`1 200` -> a whole Decimal above zero."""
+    number = _decimal(value, "число", "1 200")
+    if isinstance(number, Decimal) and (number <= 0 or number != round(number) or number >= 10**9):
+        raise ValueError(f"«{value}»: нужно целое число больше нуля")
+    return number
+
+
+def kpi(value: object) -> object:
+    """The word `funnel`, or a set of numbers by metric."""
+    if isinstance(value, str) and fold(value) in ("funnel", "по воронке"):
+        return "funnel"
+    if isinstance(value, str):
+        raise ValueError(
+            f"«{value}»: нужны числа по показателям, например {{meetings: 120}}, или слово funnel"
+        )
+    return value
+
+
+def spell(value: object) -> object:
+    """`07.12.2026-20.12.2026` or one date -> (first, last), both inclusive."""
+    if not isinstance(value, str):
+        return value
+    parts = re.split(r"\s*[–—]\s*|\s+-\s+|(?<=[0-9]{4})-(?=[0-9]{1,2}\.)", value.strip())
+    if len(parts) > 2:
+        raise ValueError(f"«{value}»: нужны первый и последний день, например 07.12.2026-20.12.2026")
+    first, last = day(parts[0]), day(parts[-1])
+    if isinstance(first, date) and isinstance(last, date) and last < first:
+        raise ValueError(f"«{value}»: последний день раньше первого")
+    return first, last
+
+
+def percents(value: object) -> object:
+    """`[25, 50, 75]` -> shares 0.25, 0.5, 0.75; each from 0 to 100."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("нужен список процентов по месяцам, например [25, 50, 75]")
+    shares = [_decimal(part, "процент", "50") for part in value]
+    for share in shares:
+        if not isinstance(share, Decimal) or not 0 <= share <= 100:
+            raise ValueError(f"«{share}»: нужен процент от 0 до 100")
+    return tuple(share / 100 for share in shares if isinstance(share, Decimal))
+
+
 def weight(value: object) -> object:
     """`40`, `12.5` -> Decimal above zero."""
     number = _decimal(value, "доля", "40")

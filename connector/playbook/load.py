@@ -28,6 +28,7 @@ from connector.playbook.model import (
     Playbook,
     ReportSchedule,
     Rule,
+    Seller,
     SendAction,
     Target,
     TaskAction,
@@ -63,6 +64,7 @@ class _Reading:
         self._problems: list[Problem] = []
         self._rules: list[Rule] = []
         self._targets: list[Target] = []
+        self._staff: list[Seller] = []
         self._reports: list[ReportSchedule] = []
         self._people: dict[str, Person] = {}
         self._role_places: dict[str, tuple[str, str]] = {}
@@ -95,6 +97,8 @@ class _Reading:
                 self._rules += self._entries(document, section, value, Rule)
             case "targets":
                 self._targets += self._entries(document, section, value, Target)
+            case "staff":
+                self._staff += self._entries(document, section, value, Seller)
             case "reports":
                 self._reports += self._entries(document, section, value, ReportSchedule)
             case "people":
@@ -176,6 +180,7 @@ class _Reading:
         return Playbook(
             rules=tuple(self._rules),
             targets=tuple(self._targets),
+            staff=tuple(self._staff),
             reports=tuple(self._reports),
             people=People(roles=self._people),
             calendar=self._calendar or CompanyCalendar(),
@@ -188,6 +193,7 @@ class _Reading:
             ("план на месяц", f"{target.month:%m.%Y}" if target.month else "every", target)
             for target in self._targets
         ]
+        named += [("сотрудник", fold(seller.user), seller) for seller in self._staff]
         named += [("отчёт", fold(report.name), report) for report in self._reports]
         seen: dict[tuple[str, str], Entry] = {}
         for what, name, entry in named:

@@ -9,7 +9,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from connector.errors import Problem
-from connector.playbook.model import ACTIONS, CompanyCalendar, Person, ReportSchedule, Rule, Target, Trigger
+from connector.playbook.model import (
+    ACTIONS,
+    CompanyCalendar,
+    Kpi,
+    Person,
+    ReportSchedule,
+    Rule,
+    Seller,
+    Target,
+    Trigger,
+)
 from connector.playbook.source import KEY, Path, place_in
 from connector.playbook.words import nearest
 
@@ -39,12 +49,13 @@ def keys_of(model: type[BaseModel]) -> list[str]:
 
 
 #: Keys of nested parts -> their model.
-_PARTS: dict[str, type[BaseModel]] = {"when": Trigger, **ACTIONS}
+_PARTS: dict[str, type[BaseModel]] = {"when": Trigger, "kpi": Kpi, **ACTIONS}
 
 #: Sections of a file -> the model of their entries.
 SECTIONS: dict[str, type[BaseModel]] = {
     "rules": Rule,
     "targets": Target,
+    "staff": Seller,
     "reports": ReportSchedule,
     "people": Person,
     "calendar": CompanyCalendar,

@@ -74,6 +74,7 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(fields.one_or_many)]
 Slugs = Annotated[tuple[Slug, ...], BeforeValidator(fields.one_or_many)]
 Flag = Annotated[bool, BeforeValidator(fields.truth)]
 Day = Annotated[date, BeforeValidator(fields.day)]
+Count = Annotated[Decimal, BeforeValidator(fields.count)]
 
 
 class _Model(BaseModel):
@@ -284,15 +285,58 @@ class Rule(Entry):
         return self
 
 
+class Kpi(_Model):
+    """What a month asks for beside revenue, of the whole department."""
+
+    calls: Count | None = None
+    meetings: Count | None = None
+    contracts: Count | None = None
+    invoices: Count | None = None
+    won: Count | None = None
+
+
 class Target(Entry):
     """The revenue a month should bring; `split` maps users' names to weights (percentages or any shares).
 
-    `month` is its first day; None (`every`) stands for each month that has no target of its own.
+    `month` is its first day; None (`every`) stands for each month that has no target of its own. kpi: numbers
+    by metric beside the revenue; `funnel`: they follow from the department's own funnel.
     """
 
     month: Annotated[date | None, BeforeValidator(fields.month)]
     revenue: Annotated[Decimal, BeforeValidator(fields.money)]
+    kpi: Annotated[
+        Annotated[
+            Annotated[Kpi, Tag("numbers")] | Annotated[Literal["funnel"], Tag("word")],
+            Discriminator(lambda value: "word" if isinstance(value, str) else "numbers"),
+        ]
+        | None,
+        BeforeValidator(fields.kpi),
+    ] = None
     split: Mapping[Name, Annotated[Decimal, BeforeValidator(fields.weight)]] = Field(default_factory=dict)
+
+
+class Seller(Entry):
+    """How a person of the department works: days away, the first and the last day, a newcomer's ramp.
+
+    ramp: shares of full power by month since `since`; without it a newcomer starts by the usual quarters.
+    """
+
+    user: Name
+    vacation: Annotated[
+        tuple[Annotated[tuple[date, date], BeforeValidator(fields.spell)], ...],
+        BeforeValidator(fields.one_or_many),
+    ] = ()
+    since: Day | None = None
+    until: Day | None = None
+    ramp: Annotated[tuple[Decimal, ...], BeforeValidator(fields.percents)] | None = None
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Seller:
+        if self.since and self.until and self.until < self.since:
+            raise ValueError("until: последний день раньше первого")
+        if self.ramp is not None and self.since is None:
+            raise ValueError("ramp: к разгону нужен since, первый день работы")
+        return self
 
 
 class ReportSchedule(Entry):
@@ -364,6 +408,7 @@ class Playbook(_Model):
 
     rules: tuple[Rule, ...] = ()
     targets: tuple[Target, ...] = ()
+    staff: tuple[Seller, ...] = ()
     reports: tuple[ReportSchedule, ...] = ()
     people: People = People()
     calendar: CompanyCalendar = CompanyCalendar()

@@ -13,10 +13,10 @@ from connector.playbook.due import parse_due
 from connector.playbook.facts import CONDITION_VARIABLES
 from connector.playbook.load import parse_playbook
 from connector.playbook.mistakes import SECTIONS, keys_of
-from connector.playbook.model import ACTIONS, REPEATS, Trigger
+from connector.playbook.model import ACTIONS, REPEATS, Kpi, Trigger
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rop.md").read_text("utf-8")
-MODELS: list[type[BaseModel]] = [*SECTIONS.values(), Trigger, *ACTIONS.values()]
+MODELS: list[type[BaseModel]] = [*SECTIONS.values(), Trigger, Kpi, *ACTIONS.values()]
 
 
 def documented(marker: str) -> list[str]:

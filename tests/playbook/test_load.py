@@ -97,7 +97,28 @@ def rule(**changes: str) -> str:
 #: The sign ¶ stands where the mistake must be found, and is taken out before reading.
 MISTAKES = [
     ("¶ruls: []", "неизвестный ключ «ruls»; может быть, «rules»?"),
-    ("¶- a", "нужны разделы: rules, targets, reports, people, calendar"),
+    ("¶- a", "нужны разделы: rules, targets, staff, reports, people, calendar"),
+    (
+        "targets: [{month: every, revenue: 1, kpi: {¶meeting: 5}}]",
+        "targets[1].kpi.meeting: неизвестный ключ «meeting»; может быть, «meetings»?",
+    ),
+    (
+        "targets: [{month: every, revenue: 1, kpi: ¶воронка}]",
+        "targets[1].kpi: «воронка»: нужны числа по показателям, например {meetings: 120}, или слово funnel",
+    ),
+    (
+        "targets: [{month: every, revenue: 1, kpi: {calls: ¶0.5}}]",
+        "targets[1].kpi.calls: «0.5»: нужно целое число больше нуля",
+    ),
+    (
+        "staff: [{user: Анна, vacation: ¶20.12.2026-07.12.2026}]",
+        "staff[1].vacation: «20.12.2026-07.12.2026»: последний день раньше первого",
+    ),
+    (
+        "staff: [{user: Анна, since: 01.12.2026, ramp: ¶[50, 200]}]",
+        "staff[1].ramp: «200»: нужен процент от 0 до 100",
+    ),
+    ("staff: [¶{user: Анна, ramp: [50]}]", "staff[1]: ramp: к разгону нужен since, первый день работы"),
     ("rules: ¶{a: b}", "rules: нужен список, каждый пункт с «- »"),
     ("rules: [¶text]", "rules[1]: нужен набор «ключ: значение», например {name: …, when: …"),
     (rule(**{"¶wen": "x"}), "rules[1].wen: неизвестный ключ «wen»; может быть, «when»?"),

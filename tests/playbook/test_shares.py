@@ -1,8 +1,7 @@
-"""A target split between people is the target again, to the kopeck."""
+"""Money in shares is the money again, to the kopeck; people are found by their names."""
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -10,26 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.domain import User
-from connector.errors import ConfigError
-from connector.playbook.load import parse_playbook
-from connector.playbook.model import Target
 from connector.playbook.people import find_user
-from connector.playbook.targets import largest_remainder, split_target
+from connector.playbook.shares import largest_remainder
 from tests.playbook.samples import USERS
-
-
-def target(revenue: str, **split: str) -> Target:
-    weights = {name: Decimal(weight) for name, weight in split.items()}
-    return Target(month=date(2026, 12, 1), revenue=Decimal(revenue), split=weights)
-
-
-def test_shares_follow_the_weights() -> None:
-    split = {"Анна Азарова": "40", "борис буров": "35", "vera@example.ru": "25"}
-    assert split_target(target("10000000", **split), USERS) == {
-        "11": Decimal(4_000_000),
-        "12": Decimal(3_500_000),
-        "13": Decimal(2_500_000),
-    }
 
 
 def test_kopecks_left_over_go_to_who_lost_most() -> None:
@@ -42,25 +24,6 @@ def test_kopecks_left_over_go_to_who_lost_most() -> None:
         "a": Decimal("0.01"),
         "b": Decimal("0.04"),
     }
-
-
-def test_without_split_active_sellers_share_equally() -> None:
-    assert split_target(target("0.03"), USERS) == {"11": Decimal("0.02"), "12": Decimal("0.01")}
-
-
-def test_without_split_administrators_sell_when_nobody_else_does() -> None:
-    owner = User("1", "Ольга", is_admin=True)
-    assert split_target(target("5"), [owner, User("2", "Вера", is_active=False)]) == {"1": Decimal(5)}
-    assert split_target(target("5"), []) == {}
-
-
-def test_an_unknown_name_is_named_with_its_place() -> None:
-    text = "targets: [{month: 2026-12, revenue: 1, split: {Ана Азарова: 1, Борис Буров: 1}}]"
-    with pytest.raises(ConfigError) as raised:
-        split_target(parse_playbook(text, "a.yml").targets[0], USERS)
-    assert [str(problem) for problem in raised.value.problems] == [
-        "a.yml:1:61  план: в CRM нет пользователя «Ана Азарова»; может быть, «Анна Азарова»?"
-    ]
 
 
 weights = st.dictionaries(
