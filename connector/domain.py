@@ -112,7 +112,9 @@ class ProductRow:
     """One line of a deal. `price` is per unit, after discount, VAT included.
 
     `vat_rate` is a percentage (22 means 22 %); None means that the CRM does not say, so the seller's own
-    rate applies. `discount` is what was taken off one unit's price.
+    rate applies. `is_vat_free`: sold without VAT whoever sells it, which is not 0 %. `discount` is what was
+    taken off one unit's price. `net_price` and `net_discount` are both without VAT, where the CRM adds it
+    on top; None where its price includes it. A price that is not filled in is NaN.
     """
 
     name: str
@@ -121,12 +123,16 @@ class ProductRow:
     unit: str = "шт."
     discount: Decimal = Decimal(0)
     vat_rate: Decimal | None = None
+    is_vat_free: bool = False
+    net_price: Decimal | None = None
+    net_discount: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Deal:
     """A possible sale as the CRM shows it now. `amount` is None when the field is empty.
 
+    `is_amount_whole`: the CRM keeps no kopecks in it, so they are known from the product rows alone.
     `moved_at`: when it came to its stage; None where the CRM does not say.
     """
 
@@ -154,6 +160,7 @@ class Deal:
     is_deleted: bool = False
     changed_by: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    is_amount_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
     template = tools.kit.documents[kind]
     variant = variant_of(tools, kind, effect.deal_id or "")
     tools.render_pool.check(kind, context_of(card, tools, kind=kind, number=None, variant=variant))
-    series = template.series(tools.kit.seller(pipeline_name).key)
+    series = template.series(tools.kit.seller(pipeline_name, card.deal.fields).key)
     before = _before(effect, tools)
     given = _number(effect, tools, series, before)
     number = template.number(given.ordinal, given.issued_on)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from connector.documents import requisites
+from connector.documents import requisites, vat
 from connector.documents.names import genitive_basis, genitive_name, genitive_post, participles
 from connector.documents.requisites import RequisiteError
 from connector.documents.yaml_file import YamlFile
-from connector.errors import ConfigError
+from connector.errors import ConfigError, HeldError, MissingField
 from connector.playbook.words import unknown
 
 FILE = "documents/company.yml"
@@ -21,33 +22,79 @@ _REQUIRED = (
 )
 _OPTIONAL = (
     *("кпп", "телефон", "email", "сайт", "бухгалтер", "директор_родительный", "должность_родительный"),
-    *("ндс_основание", "логотип", "печать", "подпись", "позиция"),
+    *("ндс_основание", "ндс_сверху", "логотип", "печать", "подпись", "позиция"),
 )
 _PICTURES = ("логотип", "печать", "подпись")
 WITHOUT_VAT = "нет"
+#: Keys of companies are part of the name of a series of numbers, which is cut at 64 characters.
+_KEY_LENGTH = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """One of our companies. `data` is what templates see as «продавец»; `rate` is None for «без НДС»."""
+    """One of our companies. `data` is what templates see as «продавец»; `rate` is None for «без НДС».
+
+    adds_vat: prices in the CRM are without VAT, which documents add on top.
+    """
 
     key: str
     data: Mapping[str, Any]
     rate: Decimal | None
+    adds_vat: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What people may call it in a field of a deal, as `_plain` writes it."""
+        names = (self.key, *(str(self.data.get(key, "")) for key in ("название", "полное_название", "инн")))
+        return frozenset(filter(None, map(_plain, names)))
 
 
 @dataclass(frozen=True, slots=True)
 class Companies:
-    """All of them, which one sells in which pipeline, and genitives that people wrote by hand."""
+    """All of them, which one sells in which pipeline, and genitives that people wrote by hand.
+
+    field: the custom field of a deal whose value names the company that sells; "" for none.
+    """
 
     sellers: Mapping[str, Seller]
     main: str
     by_pipeline: Mapping[str, str]
     genitives: Mapping[str, str]
+    field: str = ""
 
-    def seller(self, pipeline_name: str = "") -> Seller:
-        """The company that sells in the pipeline; the main one unless the file names another."""
-        return self.sellers[self.by_pipeline.get(pipeline_name, self.main)]
+    def seller(self, pipeline_name: str = "", fields: Mapping[str, str] | None = None) -> Seller:
+        """The company that the deal's own field names, else that of the pipeline, else the main one.
+
+        fields: custom fields of the deal. Errors: HeldError for a company that is none of ours.
+        """
+        named = _value(fields or {}, self.field)
+        if not named:
+            return self.sellers[self.by_pipeline.get(pipeline_name, self.main)]
+        if named in self.sellers:
+            return self.sellers[named]
+        called = [seller for seller in self.sellers.values() if _plain(named) in seller.names]
+        if len(called) == 1:
+            return called[0]
+        if called:
+            keys = ", ".join(seller.key for seller in called)
+            raise self._held(f"«{named[:60]}» подходит нескольким компаниям, укажите ключ: {keys}")
+        known = ", ".join(f"«{seller.data.get('название', seller.key)}»" for seller in self.sellers.values())
+        raise self._held(f"компании «{named[:60]}» нет в company.yml; есть: {known}")
+
+    def _held(self, reason: str) -> HeldError:
+        where = f"Сделка → поле «{self.field}» ({reason})"
+        return HeldError("Неизвестно, кто продаёт", [MissingField("продавец", where)])
+
+
+def _value(fields: Mapping[str, str], title: str) -> str:
+    wanted = title.casefold().strip()
+    found = (value for name, value in fields.items() if wanted and name.casefold().strip() == wanted)
+    return str(next(found, "")).strip()
+
+
+def _plain(name: str) -> str:
+    """A company's name without what people write differently: case, quotes, runs of spaces."""
+    return " ".join(re.sub("[«»„“”\"']", "", name).split()).casefold()
 
 
 def read_companies(text: str, pictures: frozenset[str]) -> Companies:
@@ -56,7 +103,7 @@ def read_companies(text: str, pictures: frozenset[str]) -> Companies:
     Errors: ConfigError with every mistake at once.
     """
     file = YamlFile(FILE, text)
-    known = {"основная", "компании", "воронки", "родительный"}
+    known = {"основная", "компании", "воронки", "поле", "родительный"}
     for key in sorted(set(file.data) - known):
         file.problem(f"неизвестный ключ «{key}»; есть: {', '.join(sorted(known))}", key)
     companies = file.data.get("компании")
@@ -69,10 +116,14 @@ def read_companies(text: str, pictures: frozenset[str]) -> Companies:
     for path, key in ((("основная",), main), *((("воронки", name), key) for name, key in pipelines.items())):
         if key not in sellers:
             file.problem(f"нет компании «{key}»; есть: {', '.join(sellers)}", *path)
+    for key in sellers:
+        if len(key) > _KEY_LENGTH:
+            file.problem(f"ключ компании «{key}» длиннее {_KEY_LENGTH} знаков", "компании", key)
     genitives = {str(name): str(value) for name, value in (file.data.get("родительный") or {}).items()}
     if file.problems:
         raise ConfigError(file.problems)
-    return Companies(sellers, main, pipelines, genitives)
+    field = str(file.data.get("поле") or "").strip()
+    return Companies(sellers, main, pipelines, genitives, field)
 
 
 def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> Seller:
@@ -92,6 +143,9 @@ def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> S
             file.problem(f"нет картинки documents/pictures/{data[name]}: положите туда файл", *at, name)
     _check_numbers(file, at, data, given)
     rate = _rate(file, at, data.pop("ндс", ""))
+    adds_vat = _flag(file, at, given.get("ндс_сверху"), data.pop("ндс_сверху", ""))
+    if adds_vat and rate is None:
+        file.problem("«ндс_сверху» у компании без НДС: сверху нечего добавлять", *at, "ндс_сверху")
     is_person = len(data.get("инн", "")) == 12
     data["вид"] = "ИП" if is_person else "компания"
     data["основание"] = genitive_basis(data.get("основание", ""))
@@ -100,7 +154,7 @@ def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> S
     data["именуемое"] = words["именуемое"] if is_person else "именуемое"
     _fill(file, at, data, "директор_родительный", "директор", genitive_name)
     _fill(file, at, data, "должность_родительный", "должность", genitive_post)
-    return Seller(key, data, rate)
+    return Seller(key, data, rate, adds_vat)
 
 
 def _check_numbers(
@@ -134,10 +188,19 @@ def _rate(file: YamlFile, at: tuple[str, str], text: str) -> Decimal | None:
         rate = Decimal(text.rstrip(" %\u00a0").replace(",", "."))
     except InvalidOperation:
         rate = Decimal(-1)
-    if not rate.is_finite() or not 0 <= rate <= 30:
-        file.problem(f"ставка НДС «{text}»: нужно число процентов или «{WITHOUT_VAT}»", *at, "ндс")
+    if not rate.is_finite() or rate not in vat.KNOWN_RATES:
+        rates = ", ".join(f"{known:f}" for known in sorted(vat.KNOWN_RATES, reverse=True))
+        file.problem(f"ставка НДС «{text}»: нужно {rates} или «{WITHOUT_VAT}»", *at, "ндс")
         return None
     return rate
+
+
+def _flag(file: YamlFile, at: tuple[str, str], given: Any, text: str) -> bool:
+    if given in (None, True, False):
+        return bool(given)
+    if text.casefold() not in {"да", "нет"}:
+        file.problem(f"«ндс_сверху»: нужно «да» или «нет», а не «{text}»", *at, "ндс_сверху")
+    return text.casefold() == "да"
 
 
 def _fill(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from connector.documents.pdf import Typesetter
 
 _STYLES = "documents/base.css"
+#: What a scanner reads off a draft.
+_DRAFT_CODE = "Образец: по черновику счёта платить нельзя"
 
 
 class Composer:
@@ -55,7 +57,7 @@ class Composer:
             sources = [(format_, self._source(format_, kind, names, draft=draft)) for format_ in formats]
         if found.names and not draft:
             return [], list(found.names)
-        extra = _payment_picture(context)
+        extra = _payment_picture(context, draft=draft)
         return [
             (format_, self.typesetter.pdf(source, extra, draft=draft) if isinstance(source, str) else source)
             for format_, source in sources
@@ -102,9 +104,12 @@ class Composer:
         return render_docx(name, self._kit.files[name], names, TemplateEnvironment(), draft=draft)
 
 
-def _payment_picture(context: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]:
+def _payment_picture(context: Mapping[str, Any], *, draft: bool) -> dict[str, tuple[bytes, str]]:
+    """The payment's QR code; a draft has one in its place that nobody can pay by."""
     text = context.get("оплата", {}).get("qr")
-    return {"asset:qr.png": (payment_qr.png(text.encode()), "image/png")} if text else {}
+    if not text:
+        return {}
+    return {"asset:qr.png": (payment_qr.png((_DRAFT_CODE if draft else text).encode()), "image/png")}
 
 
 def _place(error: BaseException, name: str) -> tuple[str, int | None]:

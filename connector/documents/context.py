@@ -14,17 +14,22 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from connector.documents import materials, money, payment_qr, requisites
+from connector.documents import discounts, materials, money, payment_qr, requisites
 from connector.documents.clean import NAME, TEXT, TooLongError, clean, clean_line, digits
 from connector.documents.company import Seller
+from connector.documents.discounts import Discount
 from connector.documents.kit import Kit
 from connector.documents.names import genitive_basis, genitive_name, genitive_post, participles
 from connector.documents.places import FAULTS, PLACES
 from connector.documents.requisites import RequisiteError
+from connector.documents.vat import rate_text
+from connector.documents.words import CURRENCIES
 from connector.domain import Contact, DealCard, ProductRow, User
 from connector.errors import HeldError
 
 _PERSON = "человек"
+#: Without these no sum is known.
+_OF_SUMS = frozenset({"сделка.скидка", "сделка.отгрузка"})
 _PATRONYMIC = re.compile(r"(?:вич|ьич|[кмтн]ич|вна|чна)$")
 
 
@@ -62,13 +67,13 @@ def build(
     attachments: documents of the deal that exist. Never raises for the deal's data: what is wrong is named
     in `_ошибки` and holds the render that needs it. KeyError for an unknown kind.
     """
-    builder = _Builder(card, kit, issued_on, kit.seller(pipeline_name))
+    builder = _Builder(card, kit, issued_on, pipeline_name)
     context: dict[str, Any] = {
         "сделка": builder.deal(stage_name, pipeline_name),
         "клиент": builder.client(),
         "контакт": builder.contact(),
         "менеджер": builder.manager(responsible),
-        "продавец": {**builder.seller.data},
+        "продавец": {**builder.seller.data} if builder.seller else {},
         "сегодня": issued_on,
         "кейсы": builder.cases(),
         "документы": {issued.kind: _issued(issued) for issued in attachments},
@@ -78,8 +83,9 @@ def build(
     if "сделка.сумма" in builder.faults:
         context["сделка"].pop("сумма", None)
     if totals is not None:
+        context["сделка"]["сумма"] = totals.total  # with the kopecks that the CRM may not keep
         context["товары"] = [builder.row(at, line) for at, line in enumerate(totals.lines, 1)]
-        context["итого"] = _total(totals, card.deal.currency)
+        context["итого"] = _total(totals, builder.discount)
     if kind is not None:
         template = kit.documents[kind]
         context["документ"] = _present(
@@ -104,9 +110,15 @@ def build(
 class _Builder:
     """Builds the sections and collects what is wrong with the data."""
 
-    def __init__(self, card: DealCard, kit: Kit, issued_on: date, seller: Seller) -> None:
-        self._card, self._kit, self._issued_on, self.seller = card, kit, issued_on, seller
+    def __init__(self, card: DealCard, kit: Kit, issued_on: date, pipeline_name: str) -> None:
+        self._card, self._kit, self._issued_on = card, kit, issued_on
         self.faults: dict[str, str] = {}
+        self.seller: Seller | None = None
+        self.discount: Discount | None = None
+        try:
+            self.seller = kit.seller(pipeline_name, card.deal.fields)
+        except HeldError as error:
+            self._note(error)
 
     def deal(self, stage_name: str, pipeline_name: str) -> dict[str, Any]:
         deal = self._card.deal
@@ -210,23 +222,60 @@ class _Builder:
         picked = materials.pick(self._kit.cases, [*deal.tags, *([industry] if industry else [])])
         return [{"название": case.title, "текст": case.text, "результат": case.result} for case in picked]
 
-    def _rows(self) -> Sequence[ProductRow]:
+    def _rows(self, seller: Seller) -> Sequence[ProductRow]:
         """The deal's products; without any, the whole amount as one line, if our company names it."""
-        deal, name = self._card.deal, self.seller.data.get("позиция")
+        deal, name = self._card.deal, seller.data.get("позиция")
         payable = deal.amount is not None and deal.amount.is_finite() and deal.amount > 0
         if self._card.rows or not name or deal.amount is None or not payable:
             return self._card.rows
         return (ProductRow(name, Decimal(1), deal.amount, unit="усл."),)
 
     def totals(self) -> money.Totals | None:
-        deal = self._card.deal
+        deal, seller = self._card.deal, self.seller
+        if deal.currency not in CURRENCIES:
+            place = "Сделка → Валюта"
+            self.faults["итого.валюта"] = f"{place} («{deal.currency}», есть: {', '.join(CURRENCIES)})"
+        self.discount, supplied_on = self._discount(), self._supplied_on()
+        if seller is None or "итого.валюта" in self.faults or self.faults.keys() & _OF_SUMS:
+            return None
+        rows = self._rows(seller)
         try:
             return money.totals(
-                self._rows(), amount=deal.amount, seller_rate=self.seller.rate, on=self._issued_on
+                rows,
+                amount=deal.amount,
+                seller_rate=seller.rate,
+                on=supplied_on,
+                # The line that stands for the whole amount is what the client pays.
+                adds_vat=seller.adds_vat and rows is self._card.rows,
+                discount=self.discount if rows is self._card.rows else None,
+                currency=deal.currency,
+                is_amount_whole=deal.is_amount_whole,
             )
         except HeldError as error:
-            self.faults.update({field.name: field.where for field in error.missing})
+            self._note(error)
             return None
+
+    def _discount(self) -> Discount | None:
+        """On the whole deal, as a field of it says."""
+        title, text = self._field_of("сделка.скидка", self._card.deal.fields)
+        try:
+            return discounts.parse(text, title) if text else None
+        except ValueError as error:
+            self.faults["сделка.скидка"] = f"Сделка → поле «{title}» ({error})"
+            return None
+
+    def _supplied_on(self) -> date:
+        """The day whose tax law counts: of the supply where the deal names it, else of the document.
+
+        Source: НК РФ, статья 167, пункт 1; the rate is that of the day of shipment.
+        """
+        title, text = self._field_of("сделка.отгрузка", self._card.deal.fields)
+        if not text:
+            return self._issued_on
+        day = _day(text)
+        if day is None:
+            self.faults["сделка.отгрузка"] = f"Сделка → поле «{title}» («{text[:40]}» — не дата)"
+        return day or self._issued_on
 
     def row(self, at: int, line: money.Line) -> dict[str, Any]:
         return _present(
@@ -236,16 +285,21 @@ class _Builder:
                 "количество": line.quantity,
                 "единица": self._text(f"товары[{at}].единица", line.unit, 30) or "шт.",
                 "цена": line.price,
+                "полная_цена": line.full_price,
                 "цена_без_скидки": line.full_price if line.discount else None,
                 "скидка": line.discount or None,
+                "скидка_документа": line.reduction or None,
+                "скидка_всего": line.saved or None,
                 "сумма": line.amount,
+                "сумма_с_ндс": line.gross,
                 "ставка": line.rate_text,
+                "ндс": line.rate,
             }
         )
 
     def payment(self, subject: str, totals: money.Totals | None) -> dict[str, Any]:
         """The purpose of a payment, and the text of its QR code where one is possible (rubles)."""
-        if totals is None or not subject:
+        if totals is None or self.seller is None or not subject:
             return {}
         purpose = f"{subject}, {totals.purpose_vat_text}"
         result = {"назначение": purpose}
@@ -327,32 +381,53 @@ class _Builder:
 
     def _of_fields(self, name: str, fields: Mapping[str, str]) -> str:
         """The first of the CRM's own fields that the kit names for `name` and that is filled in."""
-        titles = {title.casefold().strip(): value for title, value in fields.items()}
-        for title in self._kit.fields.get(name, ()):
-            text = self._text(name, str(titles.get(title.casefold(), "")))
-            if text:
-                return text
-        return ""
+        return self._field_of(name, fields)[1]
+
+    def _field_of(self, name: str, fields: Mapping[str, str]) -> tuple[str, str]:
+        """The same with the field's title in front; two empty texts when none is filled in."""
+        given = {title.casefold().strip(): (title, value) for title, value in fields.items()}
+        for wanted in self._kit.fields.get(name, ()):
+            title, value = given.get(wanted.casefold(), ("", ""))
+            if text := self._text(name, str(value)):
+                return title, text
+        return "", ""
+
+    def _note(self, error: HeldError) -> None:
+        self.faults.update({field.name: field.where for field in error.missing})
 
     def _fault(self, name: str, reason: str) -> None:
         self.faults[name] = f"{PLACES.get(name, name)} ({reason})"
 
 
-def _total(totals: money.Totals, currency: str) -> dict[str, Any]:
+def _total(totals: money.Totals, discount: Discount | None) -> dict[str, Any]:
     return _present(
         {
             "сумма": totals.total,
-            "валюта": currency,
+            "сумма_строк": totals.sum_of_lines,
+            "валюта": totals.currency,
             "позиций": len(totals.lines),
             "ндс": totals.vat if totals.vat_shares else None,
             "ндс_по_ставкам": [
-                {"ставка": money.rate_text(share.rate), "подпись": share.text, "сумма": share.vat}
+                {"ставка": rate_text(share.rate), "подпись": share.text, "сумма": share.vat}
                 for share in totals.vat_shares
             ],
+            "ндс_сверху": totals.is_on_top or None,
+            "без_ндс": totals.exempt or None,
             "строка_ндс": totals.vat_text,
             "скидка": totals.discount or None,
+            "скидка_на_документ": discount.text(totals.currency) if discount else None,
         }
     )
+
+
+def _day(text: str) -> date | None:
+    """A date as a CRM gives it or a person types it: 2026-11-24, perhaps with a time, or 24.11.2026."""
+    try:
+        if found := re.match(r"(\d{2})\.(\d{2})\.(\d{4})\b", text):
+            return date(int(found[3]), int(found[2]), int(found[1]))
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None
 
 
 def _issued(issued: Issued) -> dict[str, Any]:

@@ -161,9 +161,12 @@ class Kit:
         """SHA-256 of a letter's own file, which tells its versions apart."""
         return hashlib.sha256(self.files[f"messages/{name}.md"]).hexdigest()
 
-    def seller(self, pipeline_name: str = "") -> Seller:
-        """Our company that sells in the pipeline."""
-        return self.companies.seller(pipeline_name)
+    def seller(self, pipeline_name: str = "", fields: Mapping[str, str] | None = None) -> Seller:
+        """Our company that sells in a deal with these custom fields in the pipeline.
+
+        Raises HeldError when the deal names a company that is none of ours.
+        """
+        return self.companies.seller(pipeline_name, fields)
 
     def genitive(self, text: str) -> str | None:
         """The genitive that a person wrote down for this very text, if any."""

@@ -1,39 +1,48 @@
-"""The sums of a document, exact to the kopeck: rows, total, VAT within it.
+"""The sums of a document, exact to the kopeck: rows, discounts, total, VAT within it or on top of it.
 
-Prices include VAT, as sales departments quote them. Nothing is rounded to make ends meet: rows that do not
-add up to the amount of the deal hold the document.
+Nothing is rounded to make ends meet: rows that do not add up to the amount of the deal hold the document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
+from connector.documents.discounts import Discount, spread
 from connector.documents.russian import NBSP, money, percent
+from connector.documents.vat import (
+    KOPECK,
+    VatShare,
+    rate_text,
+    rates_of,
+    rates_on,
+    seller_rate_on,
+    vat_on_top,
+    vat_within,
+)
 from connector.documents.words import in_hundredths
 from connector.domain import ProductRow
 from connector.errors import HeldError, MissingField
 
-_KOPECK = Decimal("0.01")
-#: VAT rates by the first day on which they hold, newest first. Source: НК РФ, статья 164, edition of 2026.
-_RATES: tuple[tuple[date, frozenset[Decimal]], ...] = (
-    (date(2026, 1, 1), frozenset(map(Decimal, (0, 5, 7, 10, 22)))),
-    (date(2025, 1, 1), frozenset(map(Decimal, (0, 5, 7, 10, 20)))),
-    (date(2019, 1, 1), frozenset(map(Decimal, (0, 10, 20)))),
-)
 #: More rows are no document to read, and typeset for minutes.
 MAX_ROWS = 5000
 #: Beyond this a number in a deal is a slip of the hand, and Decimal would begin to round.
 _TOO_MUCH = Decimal(10) ** 15
 ROWS_PLACE = "Сделка → Товары"
 AMOUNT_PLACE = "Сделка → Товары и сумма сделки"
+SELLER_PLACE = "templates/documents/company.yml → ндс"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One priced row. `rate` is None for «без НДС»; `vat` is the tax within `amount`."""
+    """One priced row. `rate` is None for «без НДС».
+
+    Prices and sums are with VAT, or without it in a document that adds it on top. price: of one unit after
+    the row's own `discount`, which is per unit, too. reduction: the row's share of the document's discount.
+    amount: what the row costs after both. gross: the same with VAT.
+    """
 
     name: str
     quantity: Decimal
@@ -42,11 +51,18 @@ class Line:
     discount: Decimal
     amount: Decimal
     rate: Decimal | None
+    gross: Decimal
+    reduction: Decimal = Decimal(0)
 
     @property
     def full_price(self) -> Decimal:
-        """The price of one unit before the discount."""
+        """The price of one unit before any discount."""
         return self.price + self.discount
+
+    @property
+    def saved(self) -> Decimal:
+        """What all discounts take off the row: its full price times quantity less this is `amount`."""
+        return _times(self.full_price, self.quantity) - self.amount
 
     @property
     def rate_text(self) -> str:
@@ -54,38 +70,45 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class VatShare:
-    """The tax within all rows of one rate."""
-
-    rate: Decimal
-    base: Decimal
-    vat: Decimal
-
-    @property
-    def text(self) -> str:
-        """«в том числе НДС (22 %)»"""
-        return f"в том числе НДС ({percent(self.rate)})"
-
-
-@dataclass(frozen=True, slots=True)
 class Totals:
-    """All sums of one document."""
+    """All sums of one document. `total` is what is paid; `sum_of_lines` lacks the VAT that comes on top."""
 
     lines: tuple[Line, ...]
     total: Decimal
     vat_shares: tuple[VatShare, ...]
-    discount: Decimal
+    currency: str = "RUB"
+    is_on_top: bool = False
+
+    @property
+    def sum_of_lines(self) -> Decimal:
+        return _sum(line.amount for line in self.lines)
 
     @property
     def vat(self) -> Decimal:
-        return sum((share.vat for share in self.vat_shares), Decimal(0))
+        return _sum(share.vat for share in self.vat_shares)
+
+    @property
+    def discount(self) -> Decimal:
+        """What all discounts together take off."""
+        return _sum(line.saved for line in self.lines)
+
+    @property
+    def exempt(self) -> Decimal:
+        """What rows without VAT cost, in a document that has VAT as well."""
+        if not self.vat_shares:
+            return Decimal(0)
+        return _sum(line.amount for line in self.lines if line.rate is None)
 
     @property
     def vat_text(self) -> str:
         """«в том числе НДС (22 %) 3 967,21 ₽», or «без НДС»; rates parted by commas."""
         if not self.vat_shares:
             return "без НДС"
-        shares = [f"НДС ({percent(share.rate)}) {money(share.vat)}" for share in self.vat_shares]
+        shares = [
+            f"НДС ({percent(share.rate)}) {money(share.vat, self.currency)}" for share in self.vat_shares
+        ]
+        if self.exempt:
+            shares.append(f"без НДС {money(self.exempt, self.currency)}")
         return "в том числе " + ", ".join(shares)
 
     @property
@@ -93,46 +116,88 @@ class Totals:
         """The same for a payment order: «в том числе НДС (22 %) 3967,21 руб.»; several rates as one sum."""
         if not self.vat_shares:
             return "без НДС"
-        rate = f" ({percent(self.vat_shares[0].rate)})" if len(self.vat_shares) == 1 else ""
-        return f"в том числе НДС{rate} {self.vat:f} руб.".replace(NBSP, " ").replace(".", ",", 1)
-
-
-def rates_on(day: date) -> frozenset[Decimal]:
-    """The VAT rates that hold on `day`, in percent."""
-    return next((rates for since, rates in _RATES if day >= since), _RATES[-1][1])
-
-
-def rate_text(rate: Decimal | None) -> str:
-    """«22 %», or «без НДС» for None."""
-    return "без НДС" if rate is None else percent(rate)
-
-
-def vat_within(amount: Decimal, rate: Decimal) -> Decimal:
-    """The VAT that `amount` contains, to the kopeck, half up: 122 at 22 % contain 22."""
-    with localcontext() as context:
-        context.prec = 60
-        return (amount * rate / (100 + rate)).quantize(_KOPECK, ROUND_HALF_UP)
-
-
-def line_amount(row: ProductRow) -> Decimal:
-    """Price times quantity to the kopeck, half up."""
-    with localcontext() as context:
-        context.prec = 60
-        return (row.price * row.quantity).quantize(_KOPECK, ROUND_HALF_UP)
+        is_single = len(self.vat_shares) == 1 and not self.exempt
+        rate = f" ({percent(self.vat_shares[0].rate)})" if is_single else ""
+        unit = "руб." if self.currency == "RUB" else self.currency
+        return f"в том числе НДС{rate} {self.vat:f} {unit}".replace(NBSP, " ").replace(".", ",", 1)
 
 
 def totals(
-    rows: Sequence[ProductRow], *, amount: Decimal | None, seller_rate: Decimal | None, on: date
+    rows: Sequence[ProductRow],
+    *,
+    amount: Decimal | None,
+    seller_rate: Decimal | None,
+    on: date,
+    adds_vat: bool = False,
+    discount: Discount | None = None,
+    currency: str = "RUB",
+    is_amount_whole: bool = False,
 ) -> Totals:
-    """The sums of `rows` for a document issued on the day `on`.
+    """The sums of `rows` for a document under the tax law of the day `on`.
 
-    amount: the deal's own, which the rows must reach exactly. seller_rate: for rows whose rate the CRM does
-    not give; None means that the seller works without VAT, and then no row may carry any.
+    amount: the deal's own, which the document must reach exactly. is_amount_whole: the CRM keeps no kopecks
+    in it, so the rows may differ by less than a ruble. seller_rate: for rows whose rate the CRM does not
+    give; None means that the seller works without VAT, and then no row may carry any. adds_vat: the CRM's
+    prices lack it wherever the CRM does not say otherwise. discount: on the whole document, after the rows'.
+    Rows whose VAT comes on top are counted so first, then by their prices with VAT: the first that gives the
+    amount is taken, and the next is not looked at.
     Errors: HeldError naming everything that is wrong with the rows or the amount.
     """
     faults = list(_faults(rows, amount, seller_rate, on))
-    if faults:
+    if faults or amount is None:
         raise HeldError("Суммы сделки не годятся для документа", faults)
+    rates = [_rate(row, seller_rate, on) for row in rows]
+    first: Totals | HeldError | None = None
+    for priced in _ways(rows, rates, adds_vat=adds_vat):
+        try:
+            found = _count(priced(), rates, discount, currency)
+        except HeldError as error:
+            first = first or error
+            continue
+        if found.total == amount or (is_amount_whole and _is_rounded(amount, found.total)):
+            return found
+        if not isinstance(first, Totals):
+            first = found
+    if isinstance(first, Totals):
+        raise _difference(first, amount, discount)
+    assert first is not None  # there is always a way
+    raise first
+
+
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """Rows with the prices that a way of counting prints for them."""
+
+    rows: Sequence[ProductRow]
+    is_on_top: bool
+
+
+def _ways(
+    rows: Sequence[ProductRow], rates: Sequence[Decimal | None], *, adds_vat: bool
+) -> Iterator[Callable[[], _Priced]]:
+    """VAT on top where every taxed row has it so, then prices with VAT as far as they are known."""
+    taxed = [row for row, rate in zip(rows, rates, strict=True) if rate]
+    if taxed and all(row.net_price is not None or adds_vat for row in taxed):
+        yield lambda: _Priced([_net(row) for row in rows], is_on_top=True)
+    if not taxed or not adds_vat or all(row.net_price is not None for row in taxed):
+        yield lambda: _Priced(rows, is_on_top=False)
+
+
+def _net(row: ProductRow) -> ProductRow:
+    if row.net_price is None:
+        return row
+    return replace(row, price=row.net_price, discount=row.net_discount)
+
+
+def _count(
+    priced: _Priced, rates: Sequence[Decimal | None], discount: Discount | None, currency: str
+) -> Totals:
+    """Errors: HeldError for prices that cannot be paid, and for a discount that leaves nothing."""
+    _check_prices(priced.rows)
+    before = [_times(row.price, row.quantity) for row in priced.rows]
+    reductions = _reductions(before, discount, currency)
+    amounts = [sum_ - reduction for sum_, reduction in zip(before, reductions, strict=True)]
+    shares = tuple(_vat_shares(amounts, rates, is_on_top=priced.is_on_top))
     lines = tuple(
         Line(
             name=row.name,
@@ -140,81 +205,154 @@ def totals(
             unit=row.unit,
             price=row.price,
             discount=row.discount,
-            amount=line_amount(row),
-            rate=seller_rate if row.vat_rate is None or seller_rate is None else row.vat_rate,
+            amount=sum_,
+            rate=rate,
+            gross=gross,
+            reduction=reduction,
         )
-        for row in rows
+        for row, sum_, rate, gross, reduction in zip(
+            priced.rows, amounts, rates, _gross(amounts, rates, shares), reductions, strict=True
+        )
     )
-    total = sum((line.amount for line in lines), Decimal(0))
-    if total != amount:
-        difference = (
-            f"строки товаров дают {money(total)}, а сумма сделки {money(amount or Decimal(0))}: "
-            "исправьте товары или сумму"
-        )
+    total = _sum(line.gross for line in lines)
+    return Totals(lines, total, shares, currency, priced.is_on_top)
+
+
+def _reductions(before: Sequence[Decimal], discount: Discount | None, currency: str) -> list[Decimal]:
+    if discount is None:
+        return [Decimal(0)] * len(before)
+    total = _sum(before)
+    off = discount.off(total)
+    if off >= total:
         raise HeldError(
-            "Сумма строк не равна сумме сделки",
-            [MissingField("итого.сумма", f"{AMOUNT_PLACE} ({difference})")],
+            "Скидка не меньше суммы",
+            [
+                MissingField(
+                    "сделка.скидка",
+                    f"Сделка → Скидка (скидка {discount.text(currency)}, а строки товаров дают "
+                    f"{money(total, currency)})",
+                )
+            ],
         )
-    discount = sum(
-        ((line.full_price * line.quantity).quantize(_KOPECK, ROUND_HALF_UP) - line.amount for line in lines),
-        Decimal(0),
-    )
-    return Totals(lines, total, _vat_shares(lines), discount)
+    parts = spread(in_hundredths(off), [in_hundredths(sum_) for sum_ in before])
+    return [_kopecks(part) for part in parts]
 
 
-def _vat_shares(lines: Sequence[Line]) -> tuple[VatShare, ...]:
+def _vat_shares(
+    amounts: Sequence[Decimal], rates: Sequence[Decimal | None], *, is_on_top: bool
+) -> Iterator[VatShare]:
+    """Of each rate, on the sum of its rows: rounding row by row would drift from it."""
     bases: dict[Decimal, Decimal] = {}
-    for line in lines:
-        if line.rate is not None:
-            bases[line.rate] = bases.get(line.rate, Decimal(0)) + line.amount
-    return tuple(
-        VatShare(rate, bases[rate], vat_within(bases[rate], rate)) for rate in sorted(bases, reverse=True)
+    for amount, rate in zip(amounts, rates, strict=True):
+        if rate is not None:
+            bases[rate] = bases.get(rate, Decimal(0)) + amount
+    for rate in sorted(bases, reverse=True):
+        vat = (vat_on_top if is_on_top else vat_within)(bases[rate], rate)
+        yield VatShare(rate, bases[rate], vat, is_on_top)
+
+
+def _gross(
+    amounts: Sequence[Decimal], rates: Sequence[Decimal | None], shares: Sequence[VatShare]
+) -> list[Decimal]:
+    """Each row with its VAT: the tax on top of a rate is spread over the rows of that rate."""
+    gross = list(amounts)
+    for share in shares:
+        if not share.is_on_top or not share.vat:
+            continue
+        places = [at for at, rate in enumerate(rates) if rate == share.rate]
+        parts = spread(in_hundredths(share.vat), [in_hundredths(amounts[at]) for at in places])
+        for at, part in zip(places, parts, strict=True):
+            gross[at] += _kopecks(part)
+    return gross
+
+
+def _difference(found: Totals, amount: Decimal, discount: Discount | None) -> HeldError:
+    currency = found.currency
+    with_what = ""
+    if discount is not None:
+        with_what = f" со скидкой {discount.text(currency)}"
+    if found.is_on_top:
+        with_what += " и с НДС сверху" if with_what else " с НДС сверху"
+    off = money(abs(found.total - amount), currency)
+    difference = (
+        f"строки товаров{with_what} дают {money(found.total, currency)}, а сумма сделки "
+        f"{money(amount, currency)}, разница {off}: исправьте товары или сумму"
     )
+    return HeldError(
+        "Сумма строк не равна сумме сделки",
+        [MissingField("итого.сумма", f"{AMOUNT_PLACE} ({difference})")],
+    )
+
+
+def _rate(row: ProductRow, seller_rate: Decimal | None, on: date) -> Decimal | None:
+    if seller_rate is None or row.is_vat_free:
+        return None
+    return seller_rate_on(on, seller_rate) if row.vat_rate is None else row.vat_rate
 
 
 def _faults(
     rows: Sequence[ProductRow], amount: Decimal | None, seller_rate: Decimal | None, on: date
-) -> list[MissingField]:
-    faults = []
-
-    def fault(name: str, where: str) -> None:
-        faults.append(MissingField(name, where))
-
+) -> Iterator[MissingField]:
+    """What is wrong whichever way the sums are counted."""
     if amount is None:
-        fault("сделка.сумма", "Сделка → Сумма")
+        yield MissingField("сделка.сумма", "Сделка → Сумма")
     elif not _is_payable(amount):
-        fault("сделка.сумма", f"Сделка → Сумма (сейчас {amount}; нужна сумма в рублях и целых копейках)")
+        where = f"Сделка → Сумма (сейчас {amount}; нужна сумма в рублях и целых копейках)"
+        yield MissingField("сделка.сумма", where)
     elif amount == 0:
-        fault("сделка.сумма", "Сделка → Сумма (сейчас ноль)")
+        yield MissingField("сделка.сумма", "Сделка → Сумма (сейчас ноль)")
     if not rows:
-        fault("товары", f"{ROWS_PLACE} (в сделке нет ни одной строки)")
+        yield MissingField("товары", f"{ROWS_PLACE} (в сделке нет ни одной строки)")
     if len(rows) > MAX_ROWS:
-        fault("товары", f"{ROWS_PLACE} (строк {len(rows)}, а в документ помещается {MAX_ROWS})")
-        return faults
-    allowed = rates_on(on)
+        where = f"{ROWS_PLACE} (строк {len(rows)}, а в документ помещается {MAX_ROWS})"
+        yield MissingField("товары", where)
+        return
+    own = None if seller_rate is None else seller_rate_on(on, seller_rate)
+    if own is not None and own not in rates_on(on):
+        where = f"{SELLER_PLACE} (ставки {percent(own)} на {on:%d.%m.%Y} не существует)"
+        yield MissingField("продавец.ндс", where)
     for position, row in enumerate(rows, 1):
         place = f"{ROWS_PLACE} → строка {position}"
         if not row.name.strip():
-            fault(f"товары[{position}].название", f"{place} (нет названия)")
+            yield MissingField(f"товары[{position}].название", f"{place} (нет названия)")
         if not row.quantity.is_finite() or not 0 < row.quantity < _TOO_MUCH:
-            fault(f"товары[{position}].количество", f"{place} (количество {row.quantity})")
-        if not _is_payable(row.price):
-            fault(f"товары[{position}].цена", f"{place} (цена {row.price}; нужны рубли и целые копейки)")
-        if row.vat_rate is None:
-            continue
-        if not row.vat_rate.is_finite():
-            fault(f"товары[{position}].ставка", f"{place} (ставка НДС {row.vat_rate})")
-        elif seller_rate is None and row.vat_rate != 0:
-            fault(
-                f"товары[{position}].ставка",
-                f"{place} (стоит НДС {percent(row.vat_rate)}, а продавец работает без НДС)",
-            )
-        elif seller_rate is not None and row.vat_rate not in allowed:
-            fault(
-                f"товары[{position}].ставка",
-                f"{place} (ставки НДС {percent(row.vat_rate)} на {on:%d.%m.%Y} не существует)",
-            )
-    return faults
+            where = f"{place} (количество {row.quantity})"
+            yield MissingField(f"товары[{position}].количество", where)
+        if (wrong := _wrong_rate(row, own, on)) is not None:
+            yield MissingField(f"товары[{position}].ставка", f"{place} ({wrong})")
+
+
+def _wrong_rate(row: ProductRow, own: Decimal | None, on: date) -> str | None:
+    """Why the row's rate cannot be, None when it can; own: the seller's on that day."""
+    rate = row.vat_rate
+    if rate is None or row.is_vat_free:
+        return None
+    if not rate.is_finite():
+        return f"ставка НДС {rate}"
+    if own is None:
+        return f"стоит НДС {percent(rate)}, а продавец работает без НДС" if rate else None
+    if rate not in rates_on(on):
+        return f"ставки НДС {percent(rate)} на {on:%d.%m.%Y} не существует"
+    if rate not in rates_of(own, on):
+        return f"стоит НДС {percent(rate)}, а продавец работает со ставкой {percent(own)}"
+    return None
+
+
+def _check_prices(rows: Sequence[ProductRow]) -> None:
+    faults = [
+        MissingField(
+            f"товары[{position}].цена",
+            f"{ROWS_PLACE} → строка {position} ({_wrong_price(row.price)})",
+        )
+        for position, row in enumerate(rows, 1)
+        if not _is_payable(row.price)
+    ]
+    if faults:
+        raise HeldError("Цены сделки не годятся для документа", faults)
+
+
+def _wrong_price(price: Decimal) -> str:
+    return "нет цены" if price.is_nan() else f"цена {price}; нужны рубли и целые копейки"
 
 
 def _is_payable(value: Decimal) -> bool:
@@ -225,3 +363,22 @@ def _is_payable(value: Decimal) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_rounded(amount: Decimal, total: Decimal) -> bool:
+    return amount == amount.to_integral_value() and abs(total - amount) < 1
+
+
+def _times(price: Decimal, quantity: Decimal) -> Decimal:
+    """To the kopeck, half up."""
+    with localcontext() as context:
+        context.prec = 60
+        return (price * quantity).quantize(KOPECK, ROUND_HALF_UP)
+
+
+def _sum(amounts: Sequence[Decimal] | Iterator[Decimal]) -> Decimal:
+    return sum(amounts, Decimal(0))
+
+
+def _kopecks(number: int) -> Decimal:
+    return Decimal(number).scaleb(-2)

@@ -62,7 +62,7 @@ PLACES: Mapping[str, str] = {
 #: How the filter «родительный» names a text that it does not decline with certainty.
 GENITIVE = "родительный падеж: "
 _OF_SUMS = ("итого", "товары", "оплата")
-_SUM_FAULT = re.compile(r"итого|товары|сделка\.сумма")
+_SUM_FAULT = re.compile(r"итого|товары|продавец|сделка\.(сумма|скидка|отгрузка)")
 _FIELDS = {"сделка": "Сделка", "контакт": "Сделка → Контакт", "клиент": "Сделка → Компания"}
 
 
@@ -79,6 +79,8 @@ def missing_fields(name: str, context: Mapping[str, Any]) -> list[MissingField]:
         # The sums exist together or not at all: tell everything that is wrong with them.
         wrong = [MissingField(key, place) for key, place in faults.items() if _SUM_FAULT.match(key)]
         return wrong or _field(name, PLACES.get(section))
+    if section not in context and section in faults:
+        return [MissingField(section, faults[section])]
     if section in PLACES and section not in context:
         return _field(section, PLACES[section])
     owner, _, own_field = name.partition(".поля.")

@@ -15,19 +15,36 @@ Forms = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Currency:
-    """How a currency and its hundredth are counted."""
+    """How a currency and its hundredth are counted; `is_feminine`: «одна гривна»."""
 
     unit: Forms
     hundredth: Forms
+    is_feminine: bool = False
 
 
 CURRENCIES: dict[str, Currency] = {
     "RUB": Currency(("рубль", "рубля", "рублей"), ("копейка", "копейки", "копеек")),
     "USD": Currency(("доллар США", "доллара США", "долларов США"), ("цент", "цента", "центов")),
     "EUR": Currency(("евро", "евро", "евро"), ("цент", "цента", "центов")),
+    "CNY": Currency(("китайский юань", "китайских юаня", "китайских юаней"), ("фэнь", "фэня", "фэней")),
     "KZT": Currency(("тенге", "тенге", "тенге"), ("тиын", "тиына", "тиынов")),
     "BYN": Currency(
         ("белорусский рубль", "белорусских рубля", "белорусских рублей"), ("копейка", "копейки", "копеек")
+    ),
+    "UZS": Currency(("узбекский сум", "узбекских сума", "узбекских сумов"), ("тийин", "тийина", "тийинов")),
+    "KGS": Currency(("сом", "сома", "сомов"), ("тыйын", "тыйына", "тыйынов")),
+    "AMD": Currency(("армянский драм", "армянских драма", "армянских драмов"), ("лума", "лумы", "лум")),
+    "GEL": Currency(("лари", "лари", "лари"), ("тетри", "тетри", "тетри")),
+    "AZN": Currency(
+        ("азербайджанский манат", "азербайджанских маната", "азербайджанских манатов"),
+        ("гяпик", "гяпика", "гяпиков"),
+    ),
+    "TRY": Currency(
+        ("турецкая лира", "турецкие лиры", "турецких лир"), ("куруш", "куруша", "курушей"), is_feminine=True
+    ),
+    "AED": Currency(("дирхам ОАЭ", "дирхама ОАЭ", "дирхамов ОАЭ"), ("филс", "филса", "филсов")),
+    "GBP": Currency(
+        ("фунт стерлингов", "фунта стерлингов", "фунтов стерлингов"), ("пенс", "пенса", "пенсов")
     ),
 }
 
@@ -78,7 +95,7 @@ def amount_in_words(amount: Decimal | int | str, currency: str = "RUB") -> str:
     units, hundredths = divmod(abs(total), 100)
     sign = "минус " if total < 0 else ""
     words = (
-        f"{sign}{number_in_words(units)} {plural(units, names.unit)} "
+        f"{sign}{number_in_words(units, feminine=names.is_feminine)} {plural(units, names.unit)} "
         f"{hundredths:02} {plural(hundredths, names.hundredth)}"
     )
     return words[0].upper() + words[1:]

@@ -61,7 +61,9 @@ def test_the_outcome_is_the_systems_two_stages(status_id: int, outcome: Outcome)
 
 
 def test_kopecks_win_over_the_whole_number_where_the_account_has_them() -> None:
-    assert WIRE.deal(lead(price=10, price_with_minor_units=Decimal("10.55"))).amount == Decimal("10.55")
+    exact = WIRE.deal(lead(price=10, price_with_minor_units=Decimal("10.55")))
+    assert (exact.amount, exact.is_amount_whole) == (Decimal("10.55"), False)
+    assert WIRE.deal(lead(price=10)).is_amount_whole
 
 
 def test_the_main_contact_comes_first() -> None:
@@ -181,16 +183,46 @@ def test_the_price_that_the_deal_chose_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "rate"), [("Без НДС", Decimal(0)), ("10", Decimal(10)), ("НДС 22%", Decimal(22)), ("?", None)]
+    ("said", "rate", "is_free"),
+    [
+        ("Без НДС", None, True),
+        ("НДС не облагается", None, True),
+        ("0%", Decimal(0), False),
+        ("10", Decimal(10), False),
+        ("НДС 22%", Decimal(22), False),
+        ("?", None, False),
+    ],
 )
-def test_a_vat_rate_is_understood_in_words_and_numbers(said: str, rate: Decimal | None) -> None:
+def test_a_vat_rate_is_understood_in_words_and_numbers(
+    said: str, rate: Decimal | None, is_free: bool
+) -> None:
     custom = [field("Цена", "price", "1", code="PRICE"), field("НДС", "select", said)]
     element = elements(
         lead(_embedded={"catalog_elements": [{"id": 3, "metadata": {"quantity": 1, "catalog_id": 8}}]})
     )[0]
     row = product_row(element, Wild({"id": 3, "name": "Кофе", "custom_fields_values": custom}))
     assert row is not None
-    assert row.vat_rate == rate
+    assert (row.vat_rate, row.is_vat_free) == (rate, is_free)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "price", "discount"),
+    [
+        ("Скидка", "10 %", "1080.45", "120.05"),
+        ("Скидка, %", "33", "804.33", "396.17"),
+        ("Скидка", "200,50", "1000", "200.50"),
+        ("Скидка", "1200.50", "1200.50", "0"),  # nothing would be left
+        ("Скидка", "нет", "1200.50", "0"),
+    ],
+)
+def test_a_field_of_the_list_takes_a_discount_off_the_price(
+    name: str, said: str, price: str, discount: str
+) -> None:
+    custom = [field("Цена", "price", "1200.50", code="PRICE"), field(name, "text", said)]
+    linked = lead(_embedded={"catalog_elements": [{"id": 3, "metadata": {"quantity": 1, "catalog_id": 8}}]})
+    row = product_row(elements(linked)[0], Wild({"id": 3, "name": "Кофе", "custom_fields_values": custom}))
+    assert row is not None
+    assert (row.price, row.discount) == (Decimal(price), Decimal(discount))
 
 
 def test_a_user_without_rights_in_the_answer_counts_as_active() -> None:

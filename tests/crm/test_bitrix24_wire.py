@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -235,8 +236,47 @@ def test_the_legal_address_wins_over_the_physical_one() -> None:
 
 @pytest.mark.parametrize(("rate", "expected"), [(22, Decimal(22)), (0, Decimal(0)), (None, None)])
 def test_a_row_without_a_tax_rate_leaves_it_to_the_seller(rate: int | None, expected: Decimal | None) -> None:
-    row = product_row(Wild({"productName": "Кофе", "price": 90, "taxRate": rate, "discountSum": 10}))
-    assert (row.vat_rate, row.discount, row.unit, row.quantity) == (expected, Decimal(10), "шт.", Decimal(1))
+    row = product_row(Wild({"productName": "Кофе", "price": 90, "taxRate": rate}))
+    assert (row.vat_rate, row.unit, row.quantity) == (expected, "шт.", Decimal(1))
+    assert (row.is_vat_free, row.net_price, row.discount) == (False, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "discount", "net_price", "net_discount"),
+    [
+        # The reference's own row: 10 % off 100 000, VAT of 10 % within.
+        (
+            {"price": 90000, "priceExclusive": 81818.18, "priceNetto": 90909.09, "priceBrutto": 100000}
+            | {"discountSum": 9090.91, "taxRate": 10, "taxIncluded": "Y"},
+            "10000",
+            None,
+            "0",
+        ),
+        (
+            {"price": 109.8, "priceExclusive": 90, "priceNetto": 100, "priceBrutto": 122, "discountSum": 10}
+            | {"taxRate": 22, "taxIncluded": "N"},
+            "12.20",
+            "90",
+            "10",
+        ),
+        ({"price": 90, "discountSum": 10, "taxRate": 22, "taxIncluded": "Y"}, "12.20", None, "0"),
+        ({"price": 90, "priceExclusive": 90, "taxRate": None, "taxIncluded": "N"}, "0", None, "0"),
+        ({"price": 90, "priceExclusive": 90, "taxRate": 0, "taxIncluded": "N"}, "0", None, "0"),
+        # A markup.
+        ({"price": 110, "priceBrutto": 100, "discountSum": -10, "taxRate": 0}, "0", None, "0"),
+    ],
+)
+def test_prices_of_a_row_with_and_without_vat(
+    prices: dict[str, Any], discount: str, net_price: str | None, net_discount: str
+) -> None:
+    row = product_row(Wild(json.loads(json.dumps({"productName": "Кофе", **prices}), parse_float=Decimal)))
+    assert row.discount == Decimal(discount)
+    assert row.net_price == (None if net_price is None else Decimal(net_price))
+    assert row.net_discount == Decimal(net_discount)
+
+
+def test_a_row_without_a_price_is_read_and_left_to_the_document() -> None:
+    assert product_row(Wild({"productName": "Кофе", "price": None})).price.is_nan()
 
 
 def test_an_answer_of_another_shape_names_the_place() -> None:

@@ -60,7 +60,12 @@ def problems(files: dict[str, bytes]) -> list[str]:
         ),
         ("documents/clauses.yml", "{{ итого.строка_ндс }}.", "{{ итого.строка_ндс }.", "clauses.yml:"),
         ("documents/invoice.html", "{% extends", "{% extend", "documents/invoice.html:1"),
-        ("documents/invoice.html", "{{ таблица(товары) }}", "{{ таблица(товары)|safe }}", "safe"),
+        (
+            "documents/invoice.html",
+            "{{ таблица(товары, итого) }}",
+            "{{ таблица(товары, итого)|safe }}",
+            "safe",
+        ),
         ("documents/invoice.html", "h1 { font-size: 15pt;", "h1 { color: {{ x }};", "внутри <style>"),
         ("documents/act.html", "{{ итого.позиций }}", "{{ итого.позиций|денги }}", "documents/act.html:"),
         ("messages/welcome.md", "---\nтема", "тема", "messages/welcome.md:1"),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from connector.crm.amocrm.api import AmoApi
-from connector.crm.amocrm.wire import Wire, elements, product_row, with_kopecks
+from connector.crm.amocrm.wire import Wire, elements, product_row
 from connector.crm.requisites import from_fields, merged
 from connector.crm.wild import Wild
 from connector.domain import Company, Contact, Deal, DealCard, ProductRow
@@ -31,8 +31,7 @@ class Cards:
         if company is not None:
             others = [from_fields(deal.fields), *(from_fields(contact.fields) for contact in contacts[:1])]
             company = replace(company, requisites=merged(company.requisites, *others))
-        rows = tuple(self._rows(lead))
-        return DealCard(with_kopecks(deal, rows), tuple(contacts), company, rows)
+        return DealCard(deal, tuple(contacts), company, tuple(self._rows(lead)))
 
     def _contacts(self, deal: Deal, lead: Wild) -> list[Contact]:
         """The deal's contacts, the main one first."""

@@ -6,8 +6,8 @@ Source: amoCRM developers' docs, pages «Сделки», «Контакты», �
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
@@ -94,6 +94,8 @@ class Wire:
             is_deleted=_flag(item, "is_deleted"),
             changed_by=item.id_at("updated_by"),
             fields=fields,
+            # Source: amoCRM API v4, page «Сделки»: an integer in accounts without minor units.
+            is_amount_whole=item.get("price_with_minor_units") is None,
         )
 
     def contact(self, item: Wild) -> Contact:
@@ -232,17 +234,24 @@ def elements(lead: Wild) -> list[Element]:
 
 
 def product_row(element: Element, item: Wild) -> ProductRow | None:
-    """The row for a linked element; None for one without a price, such as an invoice."""
+    """The row for a linked element; None for one without a price, such as an invoice.
+
+    amoCRM knows no discount in a row: a field of the list named «Скидка», «Скидка, %» and the like tells it.
+    """
     custom = list(custom_fields(item))
     price = _price(custom, element.price_id)
     if price is None:
         return None
+    off = _discount(custom, price)
+    vat = _first(custom, *_VAT_FIELD)
     return ProductRow(
         name=item["name"].text(),
         quantity=element.quantity,
-        price=price,
+        price=price - off,
         unit=_unit(custom),
-        vat_rate=_vat_rate(custom),
+        discount=off,
+        vat_rate=_vat(vat),
+        is_vat_free=_is_vat_free(vat),
     )
 
 
@@ -258,16 +267,12 @@ def catalog_product(item: Wild, currency: str) -> Product | None:
         currency=currency,
         unit=_unit(custom),
         sku=_first(custom, ("SKU",), r"артикул"),
-        vat_rate=_vat_rate(custom),
+        vat_rate=_vat(_first(custom, *_VAT_FIELD)),
     )
 
 
 def _unit(custom: list[CustomField]) -> str:
     return _first(custom, ("UNIT",), r"ед(\.|иница)?\s*изм") or "шт."
-
-
-def _vat_rate(custom: list[CustomField]) -> Decimal | None:
-    return _vat(_first(custom, ("VAT", "VAT_RATE"), r"(ставка\s+)?ндс"))
 
 
 def _price(custom: list[CustomField], price_id: str | None) -> Decimal | None:
@@ -278,12 +283,39 @@ def _price(custom: list[CustomField], price_id: str | None) -> Decimal | None:
     return None
 
 
+#: Codes and the name of the field that holds a product's VAT.
+_VAT_FIELD = (("VAT", "VAT_RATE"), r"(ставка\s+)?ндс")
+
+
 def _vat(text: str) -> Decimal | None:
-    """«22 %» and «22» are 22, «Без НДС» is 0; None when nothing is said."""
+    """«22 %» and «22» are 22; None when nothing is said, and for «Без НДС»."""
     number = re.search(r"\d+([.,]\d+)?", text)
-    if number:
-        return Decimal(number.group(0).replace(",", "."))
-    return Decimal(0) if "без" in text.lower() else None
+    return Decimal(number.group(0).replace(",", ".")) if number else None
+
+
+def _is_vat_free(text: str) -> bool:
+    """«Без НДС», «Не облагается»: that is not the rate 0 %."""
+    return _vat(text) is None and re.search(r"без|не\s+обл", text, re.IGNORECASE) is not None
+
+
+def _discount(custom: list[CustomField], price: Decimal) -> Decimal:
+    """What a unit costs less, to the kopeck; 0 for no discount.
+
+    A bare number is money unless the field's name has «%»; what would leave nothing to pay is passed over.
+    """
+    for field in custom:
+        if field.code != "DISCOUNT" and not re.match("скидка", field.name, re.IGNORECASE):
+            continue
+        text = "".join(value.text_at("value") for value in field.values[:1])
+        number = re.search(r"\d+([.,]\d+)?", re.sub(r"\s", "", text))
+        if number is None:
+            continue
+        value = Decimal(number.group(0).replace(",", "."))
+        is_percent = "%" in text or "%" in field.name
+        off = (price * value / 100 if is_percent else value).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        if 0 < off < price:
+            return off
+    return Decimal(0)
 
 
 def _first(custom: list[CustomField], codes: tuple[str, ...], name: str) -> str:
@@ -327,16 +359,3 @@ def _moment(item: Wild, name: str) -> datetime | None:
         return part.unix() if part is not None else None
     except Malformed:
         return None
-
-
-def with_kopecks(deal: Deal, rows: Sequence[ProductRow]) -> Deal:
-    """The deal with the exact sum of its products, where its budget is that sum in whole rubles.
-
-    `price` is an integer in accounts without minor units, so kopecks live in the products alone.
-    Source: amoCRM API v4, page «Сделки».
-    """
-    total = sum((row.price * row.quantity for row in rows), Decimal(0))
-    whole = deal.amount is not None and deal.amount == deal.amount.to_integral_value()
-    if not rows or deal.amount is None or not whole or abs(total - deal.amount) >= 1:
-        return deal
-    return replace(deal, amount=total.quantize(Decimal("0.01"), ROUND_HALF_UP))

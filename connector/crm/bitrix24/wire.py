@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, time
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.crm.bitrix24.directory import OUTCOMES, Directory, FieldInfo
@@ -21,6 +22,7 @@ DEAL, CONTACT, COMPANY, REQUISITE = 2, 3, 4, 8
 
 #: Addresses of a requisite that may stand in a contract, the best first: legal, registered, physical.
 ADDRESS_TYPES = ("6", "4", "1")
+_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +155,41 @@ def address(rows: Wild) -> str:
 
 
 def product_row(item: Wild) -> ProductRow:
-    """`price` is the final price of a unit; a tax rate of null is «the portal does not say»."""
-    quantity, rate, discount = item.get("quantity"), item.get("taxRate"), item.get("discountSum")
+    """`price` is the final price of a unit, VAT included whether or not it comes on top; `priceExclusive`
+    lacks the VAT, `priceNetto` and `priceBrutto` the discount. A tax rate of null is «the portal does not
+    say»; 0 is the rate 0 %. A markup (a negative discount) is no discount.
+
+    Source: Bitrix24 REST, page «crm.item.productrow.list».
+    """
+    price, rate = _decimal_at(item, "price", Decimal("NaN")), _decimal_at(item, "taxRate")
+    exclusive, off = _decimal_at(item, "priceExclusive"), _decimal_at(item, "discountSum") or Decimal(0)
+    on_top = item.get("taxIncluded")
+    has_on_top = bool(rate) and exclusive is not None and on_top is not None and not on_top.flag()
     return ProductRow(
         name=item.text_at("productName"),
-        quantity=quantity.decimal() if quantity is not None else Decimal(1),
-        price=item["price"].decimal(),
+        quantity=_decimal_at(item, "quantity", Decimal(1)),
+        price=price,
         unit=item.text_at("measureName") or "шт.",
-        discount=discount.decimal() if discount is not None else Decimal(0),
-        vat_rate=rate.decimal() if rate is not None and rate.value != "" else None,
+        discount=_gross_off(item, price, off, rate) if off > 0 else Decimal(0),
+        vat_rate=rate,
+        net_price=exclusive if has_on_top else None,
+        net_discount=max(off, Decimal(0)).quantize(_CENT, ROUND_HALF_UP) if has_on_top else Decimal(0),
     )
+
+
+def _gross_off(item: Wild, price: Decimal, off: Decimal, rate: Decimal | None) -> Decimal:
+    """The discount with its VAT, which `discountSum` (`off`) lacks."""
+    brutto = _decimal_at(item, "priceBrutto")
+    if brutto is None or price.is_nan():
+        gross: Decimal = off * (100 + (rate or 0)) / 100
+    else:
+        gross = max(brutto - price, Decimal(0))
+    return gross.quantize(_CENT, ROUND_HALF_UP)
+
+
+def _decimal_at(item: Wild, name: str, default: Any = None) -> Any:
+    part = item.get(name)
+    return part.decimal() if part is not None and part.value != "" else default
 
 
 def user(item: Wild, departments: Mapping[str, str] | None = None) -> User:
