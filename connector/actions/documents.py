@@ -178,6 +178,7 @@ def context_of(
         pipeline_name=pipeline_name,
         number=number,
         issued_on=issued_on or tools.today,
+        made_on=tools.today,
         version=version,
         variant=variant,
         attachments=attachments,

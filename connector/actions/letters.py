@@ -9,6 +9,7 @@ from typing import Any
 from connector.actions.base import Tools, search_from
 from connector.actions.documents import context_of, issued
 from connector.delivery.base import Letter, message_id
+from connector.documents.freeze import thaw
 from connector.documents.messages import render_message
 from connector.documents.russian import inner_quotes
 from connector.documents.variants import choose
@@ -160,12 +161,26 @@ def _attached(effect: Effect, tools: Tools) -> _Attached:
                 files.append(tools.material(name))
                 continue
             document = archive.find(conn, effect.account, made[name].key) if name in made else None
+            if document is not None and document.is_void:  # corrected while the letter waited
+                document = archive.in_force(conn, effect.account, document.deal_id, document.kind)
             if document is None:
-                title = tools.kit.titles.get(name, name)
+                title = tools.kit.titles.get(made[name].params["kind"] if name in made else name, name)
                 raise HeldError(f"письмо ждёт документ «{title}»")
+            _check_is_valid(document, tools)
             documents.append(document)
             files += [CrmFile(file.name, file.content, file.mime_type) for file in document.files]
     return _Attached(tuple(documents), tuple(files))
+
+
+def _check_is_valid(document: ArchivedDocument, tools: Tools) -> None:
+    """An offer or an invoice that waited longer than it is valid must not leave: HeldError."""
+    until = thaw(document.context).get("документ", {}).get("действует_до")
+    if until is None or until >= tools.today:
+        return
+    what = f"{document.title} № {document.number}"
+    where = f"Коннектор → Документы → «{what}» → «Выпустить заново» (действует только по {until:%d.%m.%Y})"
+    field = f"документы.{document.kind}.действует_до"
+    raise HeldError(f"письмо ждёт новую редакцию: {what}", [MissingField(field, where)], what="письмо")
 
 
 def _note(sent: Delivery, files: Sequence[CrmFile]) -> str:

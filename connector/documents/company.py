@@ -11,6 +11,7 @@ from typing import Any
 from connector.documents import requisites, vat
 from connector.documents.names import genitive_basis, genitive_name, genitive_post, participles
 from connector.documents.requisites import RequisiteError
+from connector.documents.russian import inner_quotes
 from connector.documents.yaml_file import YamlFile
 from connector.errors import ConfigError, HeldError, MissingField
 from connector.playbook.words import unknown
@@ -70,6 +71,7 @@ class Companies:
         named = _value(fields or {}, self.field)
         if not named:
             return self.sellers[self.by_pipeline.get(pipeline_name, self.main)]
+        said = inner_quotes(named[:60])
         if named in self.sellers:
             return self.sellers[named]
         called = [seller for seller in self.sellers.values() if _plain(named) in seller.names]
@@ -77,9 +79,9 @@ class Companies:
             return called[0]
         if called:
             keys = ", ".join(seller.key for seller in called)
-            raise self._held(f"«{named[:60]}» подходит нескольким компаниям, укажите ключ: {keys}")
-        known = ", ".join(f"«{seller.data.get('название', seller.key)}»" for seller in self.sellers.values())
-        raise self._held(f"компании «{named[:60]}» нет в company.yml; есть: {known}")
+            raise self._held(f"«{said}» подходит нескольким компаниям, укажите ключ: {keys}")
+        known = ", ".join(str(seller.data.get("название", seller.key)) for seller in self.sellers.values())
+        raise self._held(f"компании «{said}» нет в company.yml; есть: {known}")
 
     def _held(self, reason: str) -> HeldError:
         where = f"Сделка → поле «{self.field}» ({reason})"

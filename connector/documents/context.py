@@ -56,16 +56,18 @@ def build(
     pipeline_name: str,
     number: str | None,
     issued_on: date,
+    made_on: date | None = None,
     version: int = 1,
     variant: str = "",
     attachments: Sequence[Issued] = (),
 ) -> dict[str, Any]:
     """The context of one document (`kind`) or letter (None), of dicts, lists, texts, Decimals and dates.
 
-    number: as printed, None while it is not given yet. issued_on: in the account's own time zone. version:
-    from 2 on it is a correction. variant: the template that this deal gets, where its kind has several.
-    attachments: documents of the deal that exist. Never raises for the deal's data: what is wrong is named
-    in `_ошибки` and holds the render that needs it. KeyError for an unknown kind.
+    number: as printed, None while it is not given yet. issued_on: in the account's own time zone. made_on:
+    the day that its validity begins, if it is a later one. version: from 2 on it is a correction. variant:
+    the template that this deal gets, where its kind has several. attachments: the deal's documents so far.
+    Never raises for the deal's data: what is wrong is named in `_ошибки` and holds the render that needs it.
+    KeyError for an unknown kind.
     """
     builder = _Builder(card, kit, issued_on, pipeline_name)
     context: dict[str, Any] = {
@@ -97,7 +99,7 @@ def build(
                 "год": str(issued_on.year),
                 "редакция": version if version > 1 else None,
                 "вариант": variant or None,
-                "действует_до": issued_on + timedelta(days=template.valid_days)
+                "действует_до": (made_on or issued_on) + timedelta(days=template.valid_days)
                 if template.valid_days
                 else None,
             }

@@ -113,7 +113,11 @@ class Company:
 
 @dataclass(slots=True)
 class ProductRow:
-    """`price` per unit, after discount, VAT included; `vat_rate` in percent, None = without VAT."""
+    """`price` per unit, after discount, VAT included; `vat_rate` in percent, None = without VAT.
+
+    `is_vat_on_top`: people typed the price without VAT, and it was added. `net_price`: that very price after
+    the discount, where `price` was rounded; None where it follows from `price`.
+    """
 
     id: int
     name: str
@@ -122,6 +126,9 @@ class ProductRow:
     unit: str = "шт"
     vat_rate: Decimal | None = None
     discount: Decimal = Decimal(0)
+    is_vat_on_top: bool = False
+    net_price: Decimal | None = None
+    discount_in_percent: bool = True
 
 
 @dataclass(slots=True)

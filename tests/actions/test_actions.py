@@ -17,11 +17,13 @@ from connector.actions.letters import send_letter
 from connector.actions.tasks import give_task
 from connector.clock import FixedClock
 from connector.delivery.base import Letter
+from connector.documents.freeze import freeze
 from connector.documents.messages import Message
+from connector.documents.render import RenderedFile
 from connector.domain import Contact, CrmFile, Deal, DealCard, Outcome
 from connector.errors import CrmError, DeliveryError, HeldError
 from connector.reports.recipients import Recipient
-from connector.store import numbers, outbox
+from connector.store import archive, numbers, outbox
 from connector.store.database import Database
 from connector.store.outbox import Effect
 from tests.conftest import NOON
@@ -180,3 +182,67 @@ def test_number_is_kept_by_the_next_attempt_and_not_carried_into_another_series(
     assert number("second") == (date(2026, 11, 24), 1)
     with desk.db.read() as conn:
         assert numbers.last(conn, "main", "first", 2026) == 2
+
+
+def kept(desk: Desk, key: str, *, until: date, replaces: int | None = None) -> int:
+    """A proposal in the archive, valid until that day."""
+    with desk.db.begin() as conn:
+        return archive.save(
+            conn,
+            account="main",
+            outbox_key=key,
+            deal_id="7",
+            kind="proposal",
+            title="Предложение",
+            series="proposal/main",
+            ordinal=1,
+            number="КП-1",
+            issued_on=date(2026, 11, 1),
+            total=Decimal(1),
+            currency="RUB",
+            template_sha256="a" * 64,
+            context=freeze({"документ": {"действует_до": until}}),
+            files=[RenderedFile("pdf", f"КП до {until}.pdf", "application/pdf", b"%PDF")],
+            now=NOON,
+            version=2 if replaces else 1,
+            replaces_id=replaces,
+            void_reason="заменён",
+        )
+
+
+def test_an_offer_that_is_over_does_not_leave_and_its_new_edition_does(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The letter waited for an address longer than the offer is valid."""
+    made = desk.effect("document", kind="proposal", id="offer")
+    monkeypatch.setattr(outbox, "of_run", lambda *_: [made])
+    desk.tools.__dict__["document_url"] = lambda _: ""
+    effect = replace(
+        made, action="send", params={"message": "m", "attach": ["offer"], "to": "client"}, run_id=1
+    )
+    first = kept(desk, made.key, until=date(2026, 11, 23))
+    with pytest.raises(HeldError) as held:
+        send_letter(effect, desk.tools)
+    assert desk.mail.sent == []
+    (field,) = held.value.missing
+    assert "«Предложение № КП-1» → «Выпустить заново» (действует только по 23.11.2026)" in field.where
+
+    kept(desk, "reissue", until=date(2026, 11, 24), replaces=first)
+    send_letter(effect, desk.tools)
+    assert desk.mail.sent == ["old@example.ru"]
+    assert "КП до 2026-11-24.pdf" in desk.crm.notes[0]
+
+
+def test_a_void_document_does_not_leave(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = desk.effect("document", kind="proposal", id="offer")
+    monkeypatch.setattr(outbox, "of_run", lambda *_: [made])
+    desk.tools.__dict__["kit"].titles = {"proposal": "Предложение"}
+    effect = replace(
+        made, action="send", params={"message": "m", "attach": ["offer"], "to": "client"}, run_id=1
+    )
+    document_id = kept(desk, made.key, until=date(2026, 12, 1))
+    with desk.db.begin() as conn:
+        archive.void(conn, "main", document_id, "ошибка", NOON)
+    with pytest.raises(HeldError, match="ждёт документ «Предложение»"):
+        send_letter(effect, desk.tools)
+    assert desk.mail.sent == []

@@ -10,6 +10,7 @@ import socketserver
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from pypdf import PdfReader
 
 from connector.documents.clean import clean
 from connector.documents.kit import Kit
-from connector.documents.payment_qr import parse
+from connector.documents.payment_qr import PaymentQrError, parse
 from connector.documents.render import Limits, RenderPool, RenderProcessError
 from connector.domain import DealCard
 from connector.errors import ConfigError, HeldError, RenderError
@@ -299,24 +301,53 @@ def test_an_archive_grade_pdf_with_all_fonts_inside(pool: RenderPool) -> None:
         assert "/FontFile2" in descriptor or "/FontFile3" in descriptor
 
 
-@pytest.mark.skipif(
+reads_codes = pytest.mark.skipif(
     not (shutil.which("zbarimg") and shutil.which("pdftoppm")),
     reason="zbarimg and pdftoppm are not installed: the code on the page cannot be read back",
 )
-def test_the_payment_code_on_the_page_is_read_back(pool: RenderPool, tmp_path: Path) -> None:
-    context = build()
-    (tmp_path / "invoice.pdf").write_bytes(pool.render("invoice", context)[0].content)
-    subprocess.run(
-        ["pdftoppm", "-r", "150", "-png", "invoice.pdf", "page"], cwd=tmp_path, check=True, timeout=60
-    )
-    picture = next(tmp_path.glob("page*.png"))
+DPI = 150
+
+
+def scanned(content: bytes, folder: Path) -> tuple[bytes, float]:
+    """What a scanner reads off the only code on the page, and how wide its square is there, in mm."""
+    (folder / "invoice.pdf").write_bytes(content)
+    drawing = ["pdftoppm", "-r", str(DPI), "-png", "-singlefile", "invoice.pdf", "page"]
+    subprocess.run(drawing, cwd=folder, check=True, timeout=60)
+    picture = folder / "page.png"
     command = ["zbarimg", "-q", "--raw", "-Sbinary", "-Sdisable", "-Sqrcode.enable", str(picture)]
     data = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
-    fields = parse(data.rstrip(b"\n"))
-    assert data.rstrip(b"\n").decode() == context["оплата"]["qr"]
+    return data.rstrip(b"\n"), _code_width(picture) / DPI * 25.4
+
+
+def _code_width(picture: Path) -> int:
+    """Pixels from the first dark one to the last in the left 60 mm of the page's lower half, where it is."""
+    page = Image.open(picture).convert("L")
+    margin_and_code = page.crop((0, page.height // 2, int(60 / 25.4 * DPI), page.height))
+    rows = [margin_and_code.crop((0, y, margin_and_code.width, y + 1)) for y in range(margin_and_code.height)]
+    widths = [box[2] - box[0] for row in rows if (box := row.point(lambda v: 255 * (v < 100)).getbbox())]
+    # The timing pattern and the finders make the code's own width the commonest by far.
+    return Counter(widths).most_common(1)[0][0]
+
+
+@reads_codes
+def test_the_payment_code_on_the_page_is_read_back(pool: RenderPool, tmp_path: Path) -> None:
+    context = build()
+    data, width_mm = scanned(pool.render("invoice", context)[0].content, tmp_path)
+    fields = parse(data)
+    assert data.decode() == context["оплата"]["qr"]
+    assert width_mm >= 35
     assert fields["Sum"] == "41515100"
     assert fields["PersonalAcc"] == context["продавец"]["счёт"]
     assert fields["Purpose"] == "Оплата по счёту № 2026-0007 от 24.11.2026, в том числе НДС 72650,18 руб."
+
+
+@reads_codes
+def test_the_code_of_a_draft_pays_nothing(pool: RenderPool, tmp_path: Path) -> None:
+    (file, *_), _ = pool.draft("invoice", build(number="черновик"))
+    data, _ = scanned(file.content, tmp_path)
+    assert data.decode() == "Образец: по черновику счёта платить нельзя"
+    with pytest.raises(PaymentQrError):
+        parse(data)
 
 
 def test_a_held_document_says_so_from_the_pool(pool: RenderPool) -> None:

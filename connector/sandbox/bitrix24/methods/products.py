@@ -37,7 +37,7 @@ TABLE = MethodTable()
 
 _CENT = Decimal("0.01")
 _HUNDRED = Decimal(100)
-_BY_RATE = 2
+_BY_SUM, _BY_RATE = 1, 2
 
 #: Units of the portal's classifier by the name written in the row.
 _MEASURES = {
@@ -67,7 +67,8 @@ def short_code(owner: Owner) -> str:
 
 def _universal(owner: Owner, row: ProductRow, place: int) -> dict[str, Any]:
     tax = 1 + (row.vat_rate or Decimal(0)) / _HUNDRED
-    exclusive, brutto = row.price / tax, row.price + row.discount
+    exclusive = row.price / tax if row.net_price is None else row.net_price
+    brutto = row.price + row.discount
     netto = brutto / tax
     rate = (netto - exclusive) / netto * _HUNDRED if netto else Decimal(0)
     return {
@@ -82,11 +83,11 @@ def _universal(owner: Owner, row: ProductRow, place: int) -> dict[str, Any]:
         "priceNetto": _cents(netto),
         "priceBrutto": _cents(brutto),
         "quantity": row.quantity,
-        "discountTypeId": _BY_RATE,
+        "discountTypeId": _BY_RATE if row.discount_in_percent else _BY_SUM,
         "discountRate": _cents(rate),
         "discountSum": _cents(netto - exclusive),
         "taxRate": row.vat_rate,
-        "taxIncluded": "N" if row.vat_rate is None else "Y",
+        "taxIncluded": "N" if row.vat_rate is None or row.is_vat_on_top else "Y",
         "customized": "Y",
         "measureCode": _MEASURES.get(row.unit.rstrip("."), _PIECE),
         "measureName": row.unit,
@@ -135,8 +136,11 @@ def _parse(call: Call, wanted: Mapping[str, Any], row_id: int) -> ProductRow:
     def amount(name: str) -> Decimal:
         return parse_decimal(given.get(name) or 0) or Decimal(0)
 
-    price, kind = amount("price"), parse_int(given.get("discounttypeid")) or _BY_RATE
+    kind = parse_int(given.get("discounttypeid")) or _BY_RATE
     vat = None if given.get("taxrate") in (None, "") else amount("taxrate")
+    on_top = bool(vat) and str(given.get("taxincluded") or "Y").upper() == "N"
+    net = amount("priceexclusive") if on_top and "priceexclusive" in given else None
+    price = amount("price") if net is None else _cents(net * (1 + (vat or Decimal(0)) / _HUNDRED))
     if kind == _BY_RATE:
         rate = amount("discountrate")
         discount = _cents(price / (1 - rate / _HUNDRED) - price) if 0 < rate < _HUNDRED else Decimal(0)
@@ -148,7 +152,18 @@ def _parse(call: Call, wanted: Mapping[str, Any], row_id: int) -> ProductRow:
         raise RestError(400, "CRM_PRODUCT_ROW_NAME_IS_EMPTY", "Product name is empty")
     quantity = amount("quantity") if "quantity" in given else Decimal(1)
     unit = str(given.get("measurename") or "шт")
-    return ProductRow(row_id or call.site.portal.new_id("row"), name, price, quantity, unit, vat, discount)
+    return ProductRow(
+        row_id or call.site.portal.new_id("row"),
+        name,
+        price,
+        quantity,
+        unit,
+        vat,
+        discount,
+        is_vat_on_top=on_top,
+        net_price=net,
+        discount_in_percent=kind == _BY_RATE,
+    )
 
 
 def _store(call: Call, owner: Owner, rows: list[ProductRow]) -> Owner:
