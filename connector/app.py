@@ -37,6 +37,7 @@ from connector.edited import Edited, trial_of_change
 from connector.effects import Effects
 from connector.errors import ConnectorError, CrmError
 from connector.happenings import Happenings
+from connector.history_import import HistoryImport
 from connector.hook_watch import HookWatch
 from connector.intake import Intake
 from connector.kit_alarm import KitAlarm
@@ -323,12 +324,17 @@ class App:
             templates=lambda: self.edited.reports,
             playbook=lambda: self.playbook,
             targets=self.targets,
+            loaded=self.history_import.loaded,
             clock=self.clock,
         )
 
     @cached_property
+    def history_import(self) -> HistoryImport:
+        return HistoryImport(self.db, self.clock)
+
+    @cached_property
     def targets(self) -> Targets:
-        return Targets(self.db, lambda: self.playbook, self.clock)
+        return Targets(self.db, lambda: self.playbook, self.history_import.loaded, self.clock)
 
     @cached_property
     def cards(self) -> CardReader:

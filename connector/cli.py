@@ -15,7 +15,7 @@ from connector.commands.check import check
 from connector.commands.connect import connect, install_url
 from connector.commands.demo import demo, sandbox
 from connector.commands.documents import documents
-from connector.commands.history import backfill, reconcile
+from connector.commands.history import backfill, import_history, reconcile
 from connector.commands.look import dead_letters, status, why
 from connector.commands.preview import preview
 from connector.commands.report import report
@@ -56,6 +56,7 @@ for command in (
     preview,
     dead_letters,
     backfill,
+    import_history,
     reconcile,
 ):
     cli.add_command(command)

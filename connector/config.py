@@ -148,17 +148,20 @@ class Config:
         env_file: Path | None = None,
         *,
         connecting: bool = False,
+        offline: bool = False,
     ) -> Config:
         """Read the environment, then `.env` of the working directory for what is not set there.
 
         connecting: the CRM is being set up, and what it gives in return for our address is not known yet.
+        offline: no CRM will be asked; where none is set up, there are no accounts.
         Raises ConfigError that names every missing or malformed variable.
         """
         if environ is not None:
-            return _Reader(environ, connecting=connecting).config()
+            return _Reader(environ, connecting=connecting, offline=offline).config()
         file = env_file if env_file is not None else Path(".env")
         written = {key: value or "" for key, value in dotenv_values(file).items()}
-        return _Reader({**written, **os.environ}, file.name, written, connecting=connecting).config()
+        values = {**written, **os.environ}
+        return _Reader(values, file.name, written, connecting=connecting, offline=offline).config()
 
 
 class _Reader:
@@ -171,8 +174,10 @@ class _Reader:
         written: Collection[str] = (),
         *,
         connecting: bool,
+        offline: bool = False,
     ) -> None:
         self._values = values
+        self._has_no_crm = offline and not any(values.get(key) for key in ("ACCOUNT", "CRM", "CRM_URL"))
         self._connecting = connecting
         self._file = file
         self._written = written
@@ -181,6 +186,8 @@ class _Reader:
 
     def config(self) -> Config:
         names = [name.strip() for name in self._text("ACCOUNT", "main").split(",") if name.strip()]
+        if self._has_no_crm:
+            names = []
         for name in names:
             if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
                 self._bad("ACCOUNT", f"имя аккаунта {name!r}: нужны строчные латинские буквы, цифры и дефис")
@@ -201,7 +208,7 @@ class _Reader:
         uses_oauth = any(account.uses_oauth for account in config.accounts)
         if uses_oauth and not self._text("SECRET_KEY", "") and not self._connecting:
             self._bad("SECRET_KEY", "не задана: ею шифруются токены CRM; получить: connector connect")
-        if not names:
+        if not names and not self._has_no_crm:
             self._bad("ACCOUNT", "не назван ни один аккаунт")
         self._name_unknown()
         if self.problems:

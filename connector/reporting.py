@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
@@ -21,8 +22,9 @@ from connector.domain import Period
 from connector.errors import ConfigError, ConnectorError, CrmError, DeliveryError, Problem
 from connector.figures.base import Facts
 from connector.figures.export import Format
-from connector.figures.plan import month_start, next_month
+from connector.figures.plan import Plan, month_start, next_month, sum_of_known
 from connector.figures.tables import FIGURES, Question
+from connector.history_import import Loaded
 from connector.playbook.model import Playbook
 from connector.playbook.schedule import is_due_on
 from connector.reports import REPORTS
@@ -66,6 +68,7 @@ class Reporting:
         templates: Callable[[], Mapping[str, str]],
         playbook: Callable[[], Playbook],
         targets: Targets,
+        loaded: Callable[[str], Loaded | None],
         clock: Clock,
     ) -> None:
         self._db = db
@@ -75,6 +78,7 @@ class Reporting:
         self._templates = templates
         self._playbook = playbook
         self._targets = targets
+        self._loaded = loaded
         self._clock = clock
 
     def handle(self, job: Job) -> None:
@@ -155,16 +159,25 @@ class Reporting:
         out: TextIO,
         *,
         as_of: datetime | None = None,
+        goal: Decimal | None = None,
+        cohort: Period | None = None,
     ) -> None:
-        """Write one figure table, as it stands at `as_of` (by default now), to `out`."""
-        with self._facts(account, as_of or self._clock.now()) as facts:
+        """Write one figure table, as it stands at `as_of` (by default now), to `out`.
+
+        An account that history files fill stands at the moment that they tell of, in their own working days,
+        with the plans and the goal that they name. goal: the revenue that the reverse funnel starts from, by
+        default the plan of the month that the period begins in; cohort: whose rates it takes.
+        """
+        loaded = self._loaded(account)
+        moment = as_of or (loaded.as_of if loaded else self._clock.now())
+        with self._facts(account, moment) as facts:
             playbook = self._playbook()
+            is_working = facts.is_working_day if loaded else playbook.working_calendar.is_working_day
             months = _months(min(period.start, facts.last_day), max(period.end, facts.last_day))
-            question = Question(
-                period,
-                self._targets.plans(facts, months),
-                playbook.working_calendar.is_working_day,
-            )
+            plans = self._targets.plans(facts, months)
+            if goal is None:
+                goal = loaded.goal if loaded else _revenue(plans, period.start)
+            question = Question(period, plans, is_working, goal, cohort)
             FIGURES[table].write(FIGURES[table].compute(facts, question), format, out)
 
     @contextmanager
@@ -256,6 +269,12 @@ def _in_crm(people: Iterable[Recipient]) -> list[Address]:
 
 def _by_mail(people: Iterable[Recipient]) -> list[Address]:
     return [Address("email", person.email) for person in people if person.email]
+
+
+def _revenue(plans: Sequence[Plan], day: date) -> Decimal | None:
+    """What the plans of the day's month want to win; None when there are none."""
+    month = month_start(day)
+    return sum_of_known([p.value for p in plans if (p.month, p.metric) == (month, "revenue")])
 
 
 def _months(start: date, end: date) -> list[date]:

@@ -16,6 +16,7 @@ from connector.domain import Period
 from connector.figures.base import Facts
 from connector.figures.cohort import cohort
 from connector.figures.plan import Plan, month_start, next_month
+from connector.history_import import Loaded
 from connector.planning.decompose import Decomposition, Seller, decompose
 from connector.planning.month import month_plan, sellers, totals
 from connector.planning.reverse import reverse
@@ -32,9 +33,16 @@ COHORT_DAYS = 180
 class Targets:
     """See the module."""
 
-    def __init__(self, db: Database, playbook: Callable[[], Playbook], clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        playbook: Callable[[], Playbook],
+        loaded: Callable[[str], Loaded | None],
+        clock: Clock,
+    ) -> None:
         self._db = db
         self._playbook = playbook
+        self._loaded = loaded
         self._clock = clock
 
     def plans(self, facts: Facts, months: Iterable[date]) -> list[Plan]:
@@ -101,7 +109,9 @@ class Targets:
         return self._planned(facts, month)
 
     def _planned(self, facts: Facts, month: date) -> list[Plan]:
-        """What the playbook says of the month."""
+        """What the playbook says of the month; nothing where history files alone speak."""
+        if self._loaded(facts.account) is not None:
+            return []
         playbook = self._playbook()
         target = playbook.target_for(month)
         if target is None:

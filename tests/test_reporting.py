@@ -122,7 +122,8 @@ class Office:
             "Отчёты <connector@example.ru>",
             lambda: read_templates(templates),
             lambda: PLAYBOOK,
-            Targets(db, lambda: PLAYBOOK, self.clock),
+            Targets(db, lambda: PLAYBOOK, lambda _: None, self.clock),
+            lambda _: None,
             self.clock,
         )
 

@@ -33,7 +33,7 @@ class Office:
         self.db = db
         self.playbook = parse_playbook(BY_HAND)
         self.clock = FixedClock(utc("2026-04-10 09:00:00"))
-        self.targets = Targets(db, lambda: self.playbook, self.clock)
+        self.targets = Targets(db, lambda: self.playbook, lambda _: None, self.clock)
         past = Past()
         ids = [past.deal((f"2026-03-0{n % 9 + 1}", "10"), ("2026-03-20", "142")) for n in range(10)]
         with db.begin() as conn:

@@ -52,12 +52,12 @@ def start_log(level: str) -> None:
 
 
 @contextmanager
-def opened(*, connecting: bool = False) -> Iterator[App]:
+def opened(*, connecting: bool = False, offline: bool = False) -> Iterator[App]:
     """The application from the environment, closed at the end. Raises ConfigError.
 
-    connecting: see `Config.from_env`.
+    connecting, offline: see `Config.from_env`.
     """
-    config = Config.from_env(connecting=connecting)
+    config = Config.from_env(connecting=connecting, offline=offline)
     start_log(config.log_level)
     app = App(config)
     try:
@@ -67,13 +67,23 @@ def opened(*, connecting: bool = False) -> Iterator[App]:
         app.close()
 
 
-def chosen_account(app: App, name: str | None) -> str:
-    """The account called `name`, or the only one there is."""
+def chosen_account(app: App, name: str | None, *, imported: bool = False) -> str:
+    """The account called `name`, or the only one there is.
+
+    imported: also those that history files fill; without a name a CRM's comes before them.
+    """
     names = [account.name for account in app.config.accounts]
+    if imported and (name is not None or not names):
+        with app.db.read() as conn:
+            names = list(dict.fromkeys([*names, *facts.account_names(conn)]))
     if name is None and len(names) == 1:
         return names[0]
     if name in names:
         return str(name)
+    if not names:
+        raise click.UsageError(
+            "нет ни одного аккаунта: подключите CRM (connector connect) или загрузите историю"
+        )
     asked = f"нет аккаунта «{name}»" if name else "аккаунтов несколько"
     raise click.UsageError(f"{asked}: назовите один из них в --account: {', '.join(names)}")
 

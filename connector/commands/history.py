@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
@@ -77,6 +78,26 @@ def _tell(counts: Mapping[str, Count]) -> None:
             f"{part.title.capitalize()}: прочитано {count.read}, новых {count.new}{changed}, "
             f"пропущено {count.skipped} (уже известны)"
         )
+
+
+@click.command("import-history")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--account", default="history", show_default=True, help="Имя аккаунта, в который загрузить.")
+def import_history(folder: Path, account: str) -> None:
+    """Загрузить историю отдела из папки с файлами (account.json, deals.csv, …) в аккаунт без CRM.
+
+    Таблицы показателей по ней строит connector report. Повторная загрузка заменяет прежнюю.
+    """
+    with opened(offline=True) as app:
+        progress = Progress()
+        try:
+            counts = app.history_import.run(folder, account, progress.show)
+        finally:
+            progress.close()
+        for table, count in counts.items():
+            if count:
+                click.echo(f"{table}: {count}")
+        click.echo(f"Готово. Таблицы: connector report sales --account {account} --format csv")
 
 
 @click.command()

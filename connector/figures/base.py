@@ -19,7 +19,16 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from connector.domain import Outcome, Period, Stage
 from connector.figures.stats import NONE, natural
-from connector.store.schema import accounts, deals, loss_reasons, missed_hooks, stage_changes, stages, users
+from connector.store.schema import (
+    accounts,
+    deals,
+    loss_reasons,
+    missed_hooks,
+    special_days,
+    stage_changes,
+    stages,
+    users,
+)
 
 #: How many identifiers one statement may carry.
 CHUNK = 500
@@ -108,6 +117,13 @@ class Facts:
         }
 
     @cached_property
+    def marks(self) -> dict[tuple[str, str], tuple[bool, bool]]:
+        """Whether a stage means «qualified» and whether it is the key one, by (pipeline_id, stage_id)."""
+        columns = (stages.c.pipeline_id, stages.c.stage_id, stages.c.is_qualified, stages.c.is_key)
+        rows = self.conn.execute(select(*columns).where(stages.c.account == self.account))
+        return {(r.pipeline_id, r.stage_id): (r.is_qualified, r.is_key) for r in rows}
+
+    @cached_property
     def pipeline_names(self) -> dict[str, str]:
         """Names of pipelines by id."""
         columns = (stages.c.pipeline_id, stages.c.pipeline_name)
@@ -164,6 +180,16 @@ class Facts:
             )
         )
         return int(self.conn.execute(statement).scalar_one())
+
+    @cached_property
+    def _special_days(self) -> dict[date, bool]:
+        mine = special_days.c.account == self.account
+        rows = self.conn.execute(select(special_days.c.day, special_days.c.is_working).where(mine))
+        return {row.day: row.is_working for row in rows}
+
+    def is_working_day(self, day: date) -> bool:
+        """Monday to Friday, but for the days that the account's own files name."""
+        return self._special_days.get(day, day.isoweekday() <= 5)
 
     def outcome(self, key: tuple[str, str] | None) -> Outcome | None:
         """Kind of a stage; None for no stage and for one that the CRM no longer has."""

@@ -30,19 +30,26 @@ class CohortDeal:
 
 def cohort(facts: Facts, period: Period) -> list[CohortDeal]:
     """Kept deals created in the period, as they stand at `as_of`."""
+    return [deal for of in cohort_by_pipeline(facts, period).values() for deal in of]
+
+
+def cohort_by_pipeline(facts: Facts, period: Period) -> dict[str, list[CohortDeal]]:
+    """The same by the pipeline that the deals are in."""
     deals = facts.created_in(period)
     done = _Done(facts, [deal.id for deal in deals])
-    return [
-        CohortDeal(
-            is_won=deal.outcome is Outcome.WON,
-            amount=deal.amount if deal.outcome is Outcome.WON else Decimal(0),
-            calls=done.calls.get(deal.id, 0),
-            calls_answered=done.answered.get(deal.id, 0),
-            meetings=done.meetings.get(deal.id, 0),
-            invoices=done.invoices.get(deal.id, 0),
+    found: dict[str, list[CohortDeal]] = {}
+    for deal in deals:
+        found.setdefault(deal.pipeline_id, []).append(
+            CohortDeal(
+                is_won=deal.outcome is Outcome.WON,
+                amount=deal.amount if deal.outcome is Outcome.WON else Decimal(0),
+                calls=done.calls.get(deal.id, 0),
+                calls_answered=done.answered.get(deal.id, 0),
+                meetings=done.meetings.get(deal.id, 0),
+                invoices=done.invoices.get(deal.id, 0),
+            )
         )
-        for deal in deals
-    ]
+    return found
 
 
 class _Done:

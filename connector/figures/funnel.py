@@ -136,7 +136,7 @@ def _cohort_rows(
         moves = histories.get(deal.id, [])
         for stage_id in {move.target[1] for move in moves if move.target[0] == pipeline} & entered.keys():
             entered[stage_id] += 1
-        for step in range(_furthest(facts, ladder, deal, moves) + 1):
+        for step in range(furthest(facts, ladder, deal, moves) + 1):
             reached[step] += 1
     return [
         CohortRow(
@@ -153,7 +153,7 @@ def _cohort_rows(
     ]
 
 
-def _furthest(facts: Facts, ladder: Sequence[Stage], deal: DealFact, moves: Sequence[Move]) -> int:
+def furthest(facts: Facts, ladder: Sequence[Stage], deal: DealFact, moves: Sequence[Move]) -> int:
     """Position of the furthest step of its present pipeline that the deal has reached.
 
     Once won, in whichever pipeline, is the whole way. The present stage counts even where the move into it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TextIO
 
 from connector.domain import Period
@@ -22,10 +23,22 @@ from connector.figures.funnel import (
     funnel_period,
 )
 from connector.figures.kpi import KpiRow, kpi
+from connector.figures.lead_quality import (
+    LeadQualityRow,
+    lead_quality_by_channel,
+    lead_quality_by_source,
+)
 from connector.figures.losses import LossRow, loss_reasons
 from connector.figures.open_pipeline import OpenRow, open_pipeline
 from connector.figures.pace import PaceRow, pace
 from connector.figures.plan import IsWorking, Plan, weekdays
+from connector.figures.reverse_funnel import (
+    RatesRow,
+    ReverseRow,
+    cohort_period,
+    reverse_funnel,
+    reverse_funnel_rates,
+)
 from connector.figures.sales import SalesRow, sales
 
 
@@ -36,6 +49,14 @@ class Question:
     period: Period
     plans: Sequence[Plan] = ()
     is_working: IsWorking = weekdays
+    #: Revenue that the reverse funnel starts from, and when the deals were created whose rates it takes.
+    goal: Decimal | None = None
+    cohort: Period | None = None
+
+    @property
+    def rates_from(self) -> Period:
+        """When the deals were created that the reverse funnel goes by."""
+        return self.cohort or cohort_period(self.period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +116,30 @@ _TABLES = (
         lambda facts, q: pace(facts, q.plans, q.is_working),
         ("manager", "metric"),
         ("fact", "plan", "expected", "forecast", "needed_per_day"),
+    ),
+    *(
+        FigureTable(
+            f"lead_quality_by_{what}",
+            LeadQualityRow,
+            lambda facts, q, compute=compute: compute(facts, q.period),  # type: ignore[misc]
+            ("key",),
+            ("revenue",),
+        )
+        for what, compute in (("channel", lead_quality_by_channel), ("source", lead_quality_by_source))
+    ),
+    FigureTable(
+        "reverse_funnel",
+        ReverseRow,
+        lambda facts, q: reverse_funnel(facts, q.rates_from, q.goal),
+        ("pipeline",),
+        ("goal", "avg_cheque"),
+    ),
+    FigureTable(
+        "reverse_funnel_rates",
+        RatesRow,
+        lambda facts, q: reverse_funnel_rates(facts, q.rates_from),
+        ("pipeline",),
+        ("revenue",),
     ),
     FigureTable(
         "sales",

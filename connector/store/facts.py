@@ -94,6 +94,11 @@ def account_row(conn: Connection, account: str) -> AccountRow | None:
     return AccountRow(**row._mapping) if row else None
 
 
+def account_names(conn: Connection) -> list[str]:
+    """Names of all accounts that the store knows."""
+    return list(conn.execute(select(accounts.c.account).order_by(accounts.c.account)).scalars())
+
+
 def ensure_account(conn: Connection, account: str, crm: str, now: datetime) -> None:
     """Make the account known; moves from this second on start rules. A known one stays as it is."""
     live_since = now.replace(microsecond=0)  # CRMs give whole seconds
@@ -114,6 +119,12 @@ def save_account_info(conn: Connection, account: str, info: AccountInfo) -> None
             user_id=info.user_id,
         )
     )
+
+
+def save_history_account(conn: Connection, account: str, timezone: str, currency: str) -> None:
+    """Write down what the files of an imported account say of it."""
+    mine = update(accounts).where(accounts.c.account == account)
+    conn.execute(mine.values(timezone=timezone, currency=currency))
 
 
 def set_reconciled(conn: Connection, account: str, until: datetime) -> None:

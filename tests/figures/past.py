@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, insert
 
 from connector.figures.base import Facts
-from connector.store.schema import accounts, deals, loss_reasons, stage_changes, stages, users
+from connector.store.schema import accounts, deals, loss_reasons, metadata, stage_changes, stages, users
 
 ACCOUNT = "main"
 
@@ -27,6 +27,12 @@ STAGES = [
     ("2", "142", "Успешно", 10000, "won"),
     ("2", "143", "Отказ", 11000, "lost"),
 ]
+
+#: Stages that mean «qualified», and the key ones; pipeline 2 has no key stage.
+QUALIFIED, KEY = {("1", "20"), ("2", "9")}, {("1", "30")}
+
+#: Tables of activities, in the history format and in the store.
+ACTIVITIES = ("calls", "messages", "meetings", "tasks", "invoices")
 
 REASONS = {"1": "Дорого", "2": "Нет бюджета"}
 
@@ -44,6 +50,10 @@ class Past:
 
     deals: list[dict[str, str]] = field(default_factory=list)
     transitions: list[dict[str, str]] = field(default_factory=list)
+    #: Activities by the name of their table, likewise.
+    activities: dict[str, list[dict[str, str]]] = field(
+        default_factory=lambda: {name: [] for name in ACTIVITIES}
+    )
     #: What the history format has no column for: deal id -> columns of the store.
     more: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -55,6 +65,7 @@ class Past:
         channel: str = "site",
         reason: str = "",
         deleted: bool = False,
+        source: str = "",
         **more: Any,
     ) -> str:
         """Add a deal that went through `moves`: (at, stage[, pipeline]), the first one its creation."""
@@ -81,6 +92,7 @@ class Past:
                 "stage_id": stage,
                 "manager_id": manager,
                 "channel_id": channel,
+                "utm_source": source,
                 "price": price,
                 "created_at": moves[0][0],
                 "closed_at": closed_at,
@@ -112,6 +124,8 @@ class Past:
                     "name": name,
                     "sort": sort,
                     "outcome": kind,
+                    "is_qualified": (pipeline, stage) in QUALIFIED,
+                    "is_key": (pipeline, stage) in KEY,
                 }
                 for pipeline, stage, name, sort, kind in STAGES
             ],
@@ -132,6 +146,7 @@ class Past:
                     "currency": currency,
                     "responsible_id": d["manager_id"] or None,
                     "channel": d["channel_id"] or None,
+                    "utm_source": d["utm_source"],
                     "loss_reason_id": d["loss_reason_id"] or None,
                     "created_at": utc(d["created_at"]),
                     "updated_at": utc(d["created_at"]),
@@ -158,7 +173,25 @@ class Past:
                 for t in self.transitions
             ],
         )
+        for name, rows in self.activities.items():
+            _fill(conn, metadata.tables[name], [_activity(row, currency) for row in rows])
         return Facts(conn, ACCOUNT, ZoneInfo(zone), utc(as_of))
+
+
+def _activity(row: dict[str, str], currency: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"is_deleted": False}
+    for name, cell in row.items():
+        if name.endswith("at") and name != "status":
+            values[name] = utc(cell) if cell else None
+        elif name == "amount":
+            values[name] = Decimal(cell) if cell else None
+        else:
+            values[name] = cell == "1" if name == "answered" else (cell or None)
+    if "invoice_id" in row:
+        values["currency"] = currency
+    if "call_id" in row:
+        values["duration_s"] = int(row["duration_s"])
+    return values
 
 
 def _fill(conn: Connection, table: Any, rows: list[dict[str, Any]]) -> None:

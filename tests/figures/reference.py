@@ -16,6 +16,8 @@ Rows = dict[tuple[object, ...], tuple[object, ...]]
 class Reference:
     """Every figure as {keys: values}. `stages` are (pipeline, stage, name, sort, kind)."""
 
+    metrics: tuple[str, ...] = ("leads", "won", "revenue")
+
     def __init__(
         self,
         deals: list[dict[str, str]],
@@ -275,7 +277,7 @@ class Reference:
         first = start.replace(day=1)
         managers = {d["manager_id"] or "(none)" for d in self.deals} | {manager for manager, _, _ in plans}
         for manager in managers:
-            for metric in ("leads", "won", "revenue"):
+            for metric in self.metrics:
                 day = first
                 while day < end:
                     spans = [("day", day, day + timedelta(days=1))]
@@ -299,7 +301,7 @@ class Reference:
         elapsed = _working(month, last_day + timedelta(days=1))
         total = _working(month, end)
         managers = {d["manager_id"] or "(none)" for d in self.deals} | {manager for manager, _, _ in plans}
-        for metric in ("leads", "won", "revenue"):
+        for metric in self.metrics:
             for manager in [*sorted(managers), "all"]:
                 fact = self.fact(manager, metric, month, end)
                 known = [

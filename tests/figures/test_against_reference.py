@@ -17,8 +17,9 @@ from connector.domain import Period
 from connector.figures.pace import Plan
 from connector.figures.stats import NONE
 from connector.figures.tables import FIGURES, Question
-from tests.figures.past import STAGES, Past
-from tests.figures.reference import Reference, Rows
+from tests.figures.past import KEY, QUALIFIED, STAGES, Past
+from tests.figures.reference import Rows
+from tests.figures.reference_activities import ActivityReference
 
 ZONES = ("UTC", "Europe/Moscow", "Asia/Vladivostok", "America/New_York")
 
@@ -47,12 +48,49 @@ def random_past(rng: random.Random, as_of: datetime) -> Past:
             channel=rng.choice(["", "site", "Авито"]),
             reason=rng.choice(["", "1", "2", "77"]),
             deleted=rng.random() < 0.1,
+            source=rng.choice(["", " ", "Yandex", " yandex ", "vk"]),
         )
+        add_activities(rng, past, past.deals[-1], as_of)
     # Ids grow with time as in a CRM, whatever the deal.
     past.transitions.sort(key=lambda t: (t["at"], int(t["event_id"])))
     for number, transition in enumerate(past.transitions, start=rng.choice([1, 95, 9990])):
         transition["event_id"] = str(number)
     return past
+
+
+def add_activities(rng: random.Random, past: Past, deal: dict[str, str], as_of: datetime) -> None:
+    """Calls from before the deal on, meetings that fail, invoices of all kinds, some after `as_of`."""
+    created = datetime.fromisoformat(deal["created_at"])
+
+    def later(days: int = 20) -> str:
+        step = rng.choice([-400, -300, -299, -1, 0, 1, 60, 5000, rng.randrange(days * 86400)])
+        return str(created + timedelta(seconds=step))
+
+    def maybe(text: str) -> str:
+        return rng.choice(["", text, text])
+
+    for name, count in (("calls", 3), ("messages", 2), ("meetings", 2), ("tasks", 2), ("invoices", 2)):
+        for _ in range(rng.randrange(count + 1)):
+            row = {
+                f"{name[:-1]}_id": str(len(past.activities[name]) + 1),
+                "deal_id": deal["deal_id"],
+                "manager_id": rng.choice(["", "1", "2", "10"]),
+            }
+            if name in ("calls", "messages"):
+                row |= {"at": later(), "direction": rng.choice(["in", "out"])}
+            if name == "calls":
+                row |= {"answered": rng.choice(["0", "1"]), "duration_s": "30"}
+            if name == "meetings":
+                status = rng.choice(["held", "held", "cancelled", "planned"])
+                held = later() if status == "held" else ""
+                row |= {"created_at": later(), "planned_at": later(), "held_at": held, "status": status}
+            if name == "tasks":
+                row |= {"created_at": later(), "due_at": later(), "completed_at": maybe(later())}
+            if name == "invoices":
+                amount = rng.choice(["", "0", "100.50", str(rng.randrange(10**6))])
+                status = rng.choice(["issued", "paid", "cancelled"])
+                row |= {"issued_at": later(), "amount": amount, "status": status, "paid_at": maybe(later(60))}
+            past.activities[name].append(row)
 
 
 def random_plans(rng: random.Random, around: date) -> dict[tuple[str, date, str], int]:
@@ -61,7 +99,7 @@ def random_plans(rng: random.Random, around: date) -> dict[tuple[str, date, str]
         (manager, month, metric): rng.choice([0, 7, 20, 100_000])
         for manager in ("1", "2", "10", NONE)
         for month in sorted(months)
-        for metric in ("leads", "won", "revenue")
+        for metric in ("leads", "calls", "meetings", "won", "revenue")
         if rng.random() < 0.6
     }
 
@@ -96,7 +134,13 @@ def test_every_table_equals_the_plain_calculation(conn: Connection, seed: int) -
     last_day = facts.last_day
     end = last_day + timedelta(days=1) - timedelta(days=rng.randrange(20))
     period = Period(end - timedelta(days=rng.randrange(70)), end)
-    reference = Reference(past.deals, past.transitions, STAGES, zone, str(as_of))
+    reference = ActivityReference(
+        *(past.deals, past.transitions, STAGES, zone, str(as_of)),
+        activities=past.activities,
+        qualified=QUALIFIED,
+        key=KEY,
+    )
+    rates = (period.start - timedelta(days=180), period.start)
     theirs: dict[str, Rows] = {
         "counts": {(): reference.counts()},
         "sales": reference.sales(period.start, period.end),
@@ -109,6 +153,10 @@ def test_every_table_equals_the_plain_calculation(conn: Connection, seed: int) -
         "open_pipeline": reference.open_pipeline(),
         "kpi": reference.kpi(period.start, period.end, plans),
         "pace": reference.pace(last_day, plans),
+        "lead_quality_by_channel": reference.lead_quality(period.start, period.end, "channel_id"),
+        "lead_quality_by_source": reference.lead_quality(period.start, period.end, "utm_source"),
+        "reverse_funnel_rates": reference.rates(*rates),
+        "reverse_funnel": reference.reverse(*rates, 1_000_000),
     }
     assert theirs.keys() == FIGURES.keys(), "a table without an independent calculation"
     question = Question(
@@ -117,6 +165,7 @@ def test_every_table_equals_the_plain_calculation(conn: Connection, seed: int) -
             Plan(None if m == NONE else m, month, metric, Decimal(v))
             for (m, month, metric), v in plans.items()
         ],
+        goal=Decimal(1_000_000),
     )
     for name, table in FIGURES.items():
         names = [field.name for field in dataclasses.fields(table.row)]

@@ -28,10 +28,20 @@ COLUMNS = {
     "funnel_period": "pipeline_id,stage_id,name,entered_deals,entries,exits_forward,exits_back,exits_won,"
     "exits_lost,conv_from_prev",
     "kpi": "period,manager,start,metric,fact,plan,percent",
+    **dict.fromkeys(
+        ("lead_quality_by_channel", "lead_quality_by_source"),
+        "key,leads,reacted,reaction_median_s,reaction_p90_s,reaction_work_median_s,qualified,qualified_share,"
+        "key_stage,key_share,won,revenue",
+    ),
     "loss_reasons": "dim,key,loss_reason_id,reason,deals,share,lost_amount",
     "open_pipeline": "pipeline_id,stage_id,name,open_deals,amount,win_chance,weighted_amount",
     "pace": "manager,metric,fact,plan,days_elapsed,days_total,expected,pace_percent,forecast,"
     "forecast_percent,needed_per_day",
+    "reverse_funnel": "pipeline,goal,avg_cheque,won,won_ceil,won_chain,with_invoice,with_invoice_ceil,"
+    "with_invoice_chain,with_meeting,with_meeting_ceil,with_meeting_chain,with_call,with_call_ceil,"
+    "with_call_chain,leads,leads_ceil,leads_chain,activities_invoices,activities_meetings,activities_calls",
+    "reverse_funnel_rates": "pipeline,leads,with_call,with_meeting,with_invoice,won,revenue,calls,meetings,"
+    "invoices",
     "sales": "dim,key,won,lost,win_rate,revenue,avg_cheque,avg_cheque_nonzero,cycle_median_s,cycle_p90_s,"
     "cycle_mean_s,lost_cycle_median_s,created,created_won,created_lost,created_open,created_win_rate",
 }
