@@ -26,6 +26,7 @@ CRM_NAMES: tuple[CrmName, ...] = ("amocrm", "bitrix24")
 
 #: Ways to pay an invoice; "" is none.
 PAYMENT_PROVIDERS = ("yookassa", "static", "crm")
+RECEIPTS = ("prepayment", "payment")
 YOOKASSA_URL = "https://api.yookassa.ru/v3"
 
 #: What a static pay link may hold; each is put in quoted as a part of an address.
@@ -40,6 +41,8 @@ class PaymentConfig:
 
     `link` of the provider «static» is a template with {сумма}, {номер} and {назначение}. `url` is what plays
     YooKassa's API in place of the usual one, `return_url` where its page leads the client back to.
+    `receipts`: with the data of 54-ФЗ receipts, «prepayment» where clients pay before they get the goods,
+    «payment» where they pay for what they have; "" without. `tax_system`: 1 to 6, 0 for the shop's only one.
     """
 
     provider: str = ""
@@ -48,6 +51,8 @@ class PaymentConfig:
     url: str = YOOKASSA_URL
     return_url: str = ""
     link: str = ""
+    receipts: str = ""
+    tax_system: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +294,8 @@ class _Reader:
             url=self._url("YOOKASSA_URL", YOOKASSA_URL, prefix).rstrip("/"),
             return_url=self._text("PAYMENT_RETURN_URL", "", prefix),
             link=self._text("PAYMENT_LINK", "", prefix),
+            receipts=self._choice("YOOKASSA_RECEIPTS", "", ("", *RECEIPTS), prefix),
+            tax_system=int(self._choice("YOOKASSA_TAX_SYSTEM", "", ("", *"123456"), prefix) or 0),
         )
         if provider == "yookassa":
             for key, value in (

@@ -17,7 +17,8 @@ from typing import Literal
 from connector.clock import Clock
 from connector.config import AccountConfig
 from connector.errors import PaymentError
-from connector.payments.base import Order, PaymentProvider, ProviderPayment, Reference
+from connector.payments.base import Order, PaymentProvider, ProviderPayment, Receipt, Reference
+from connector.receipts import receipt_of
 from connector.store import archive, payments
 from connector.store.archive import ArchivedDocument
 from connector.store.database import Database
@@ -168,6 +169,7 @@ class Paying:
             number=document.number,
             purpose=_purpose(document),
             return_url=config.payment.return_url or self.pay_url(document) or self._base_url,
+            receipt=self._receipt(document, row.amount),
         )
         made = self._providers[row.account].create(order)
         with self._db.begin() as conn:
@@ -177,6 +179,18 @@ class Paying:
                 status = "canceled" if made.status == "canceled" else "pending"
                 payments.change(conn, row.id, provider_id=made.id or None, link=made.link, status=status)
         return made
+
+    def _receipt(self, document: ArchivedDocument, amount: Decimal) -> Receipt | None:
+        """What the receipt will say, where the provider is to make one.
+
+        Raises PaymentError when the client has neither an e-mail address nor a telephone.
+        """
+        provider = self._providers[document.account]
+        receipt = receipt_of(document, amount) if provider.wants_receipts else None
+        if receipt is not None and not (receipt.email or receipt.phone):
+            reason = "для чека нужен e-mail или телефон клиента: заполните контакт и выпустите счёт заново"
+            raise PaymentError("config", provider.title, reason)
+        return receipt
 
 
 def _purpose(document: ArchivedDocument) -> str:

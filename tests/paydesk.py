@@ -46,7 +46,7 @@ RULES = Playbook.model_validate(
 class PayDesk(Desk):
     """A `Desk` whose account sells over YooKassa. Use as a context manager."""
 
-    def __init__(self, db: Database, clock: FixedClock, provider: str = "yookassa", **settings: str) -> None:
+    def __init__(self, db: Database, clock: FixedClock, provider: str = "yookassa", **settings: Any) -> None:
         super().__init__(db, clock, RULES)
         self.crm.stands = deal("new", after(1))
         self.server = WebServer("127.0.0.1", 0)

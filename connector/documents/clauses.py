@@ -94,9 +94,12 @@ def read_clauses(name: str, text: str) -> ContractText:
     return ContractText(preamble, tuple(found), file.place("преамбула"))
 
 
-def rendered(text: ContractText, context: Mapping[str, Any]) -> dict[str, Any]:
-    """What templates see of it: преамбула, and разделы of номер, название, пункты (номер, текст)."""
-    jinja, result = environment(), list[dict[str, Any]]()
+def rendered(text: ContractText, context: Mapping[str, Any], jinja: TemplateEnvironment) -> dict[str, Any]:
+    """What templates see of it: преамбула, and разделы of номер, название, пункты (номер, текст).
+
+    jinja: an `environment()`, which keeps what it compiled.
+    """
+    result = list[dict[str, Any]]()
     for section in text.sections:
         number = len(result) + 1
         texts = [

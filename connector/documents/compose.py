@@ -31,6 +31,7 @@ class Composer:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._environment = TemplateEnvironment(loader(kit.sources("documents")))
+        self._of_clauses, self._of_word = clauses.environment(), TemplateEnvironment()
 
     def missing(self, kind: str, context: Mapping[str, Any]) -> list[str]:
         """Names that the document would miss, in the order of use, in any of its formats."""
@@ -78,7 +79,7 @@ class Composer:
         file = self._kit.documents[kind].clauses
         if file:
             try:
-                names.update(clauses.rendered(self._kit.clauses[file], names))
+                names.update(clauses.rendered(self._kit.clauses[file], names, self._of_clauses))
             except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
                 raise RenderError(f"documents/{file}", str(error)) from None
 
@@ -101,7 +102,7 @@ class Composer:
 
     def _docx(self, kind: str, names: dict[str, Any], *, draft: bool) -> bytes:
         name = f"documents/{kind}.docx"
-        return render_docx(name, self._kit.files[name], names, TemplateEnvironment(), draft=draft)
+        return render_docx(name, self._kit.files[name], names, self._of_word, draft=draft)
 
 
 def _payment_picture(context: Mapping[str, Any], *, draft: bool) -> dict[str, tuple[bytes, str]]:

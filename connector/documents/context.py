@@ -295,7 +295,6 @@ class _Builder:
                 "сумма": line.amount,
                 "сумма_с_ндс": line.gross,
                 "ставка": line.rate_text,
-                "ндс": line.rate,
             }
         )
 

@@ -19,7 +19,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from jinja2 import BaseLoader, FunctionLoader, Undefined, UndefinedError
+from jinja2 import BaseLoader, FunctionLoader, Template, Undefined, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -35,6 +35,8 @@ _STANDARD_FILTERS = (
     *("length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "round", "select"),
     *("selectattr", "sort", "sum", "title", "trim", "unique", "upper"),
 )
+#: Compiled texts that an environment keeps: more than the clauses of any contract.
+_KEPT_TEXTS = 512
 _DICT_METHODS = frozenset({"items", "keys", "values"})
 
 
@@ -183,6 +185,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters.update(standard)
         self.filters.update({name: _noting(function) for name, function in RUSSIAN_FILTERS.items()})
         self.filters.update({"default": _default, "d": _default, "иначе": _default})
+        # Clauses and the parts of a Word file are texts without a name, the same in every document.
+        self._of_text = functools.lru_cache(_KEPT_TEXTS)(super().from_string)
+        self.compile_expression = functools.lru_cache(_KEPT_TEXTS)(super().compile_expression)  # type: ignore[method-assign]
+
+    def from_string(self, source: Any, *args: Any, **options: Any) -> Template:
+        if isinstance(source, str) and not args and not options:
+            return self._of_text(source)
+        return super().from_string(source, *args, **options)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, Section):

@@ -58,6 +58,8 @@ class Typesetter:
     def __init__(self, assets: Assets, styles: str) -> None:
         self._assets = dict(assets)
         self._fonts = FontConfiguration()
+        #: The kit's own pictures as WeasyPrint decoded them.
+        self._pictures: dict[str, Any] = {}
         self._styles = CSS(string=styles, font_config=self._fonts, url_fetcher=AssetFetcher(self._assets))
 
     def pdf(self, html: str, extra: Assets, *, draft: bool = False) -> bytes:
@@ -67,10 +69,13 @@ class Typesetter:
         """
         fetcher = AssetFetcher({**self._assets, **extra})
         document = HTML(string=html, base_url=None, url_fetcher=fetcher)
+        seen = dict(self._pictures)
         content: bytes = document.write_pdf(
             stylesheets=[self._styles, CSS(string=DRAFT)] if draft else [self._styles],
             font_config=self._fonts,
             pdf_variant=VARIANT,
             presentational_hints=False,
+            cache=seen,
         )
+        self._pictures = {url: picture for url, picture in seen.items() if url in self._assets}
         return content

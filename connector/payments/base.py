@@ -27,6 +27,34 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptItem:
+    """A position of a fiscal receipt: `price` of one unit, VAT included; `vat_rate` None for «без НДС».
+
+    price times quantity is whole kopecks. is_service: work done, and no thing handed over.
+    """
+
+    name: str
+    quantity: Decimal
+    price: Decimal
+    vat_rate: Decimal | None
+    is_service: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the provider needs to make the receipt of Federal Law 54-ФЗ: positions, and where it goes.
+
+    Positions add up to the order's amount. payer, inn: the client's, "" where not known.
+    """
+
+    items: tuple[ReceiptItem, ...]
+    email: str
+    phone: str
+    payer: str = ""
+    inn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What is to be paid. `number` is the invoice's, `purpose` what the client reads at the provider."""
 
@@ -37,6 +65,7 @@ class Order:
     number: str
     purpose: str
     return_url: str
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +108,10 @@ class PaymentProvider(Protocol):
     @property
     def title(self) -> str:
         """As people read it, Russian."""
+
+    @property
+    def wants_receipts(self) -> bool:
+        """Whether an order must bring the data of its receipt."""
 
     @property
     def is_asked(self) -> bool:

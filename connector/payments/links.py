@@ -21,6 +21,7 @@ class _Unasked:
     """What both have in common: nothing can be asked and nothing is told."""
 
     is_asked = False
+    wants_receipts = False
     title: str
 
     def get(self, payment_id: str) -> ProviderPayment | None:

@@ -25,7 +25,7 @@ from yookassa.domain.common import RequestObject, UserAgent
 
 from connector.config import PaymentConfig
 from connector.errors import BadWebhook, PaymentError
-from connector.payments.base import Notice, Order, PaymentStatus, ProviderPayment, Reference
+from connector.payments.base import Notice, Order, PaymentStatus, ProviderPayment, Receipt, Reference
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,21 @@ PASSING = (202, 429, 500, 502, 503, 504)
 
 #: Longest description of a payment (API, «Создание платежа»).
 MAX_DESCRIPTION = 128
+
+#: Longest name of a position and of a payer (API, «Создание платежа», receipt).
+MAX_POSITION = 128
+MAX_PAYER = 256
+#: Codes of VAT rates, and of those reckoned out of money paid in advance (22/122: НК РФ, статья 164, п. 4);
+#: None is «без НДС». Source: «Отправка чеков», «Коды ставок НДС», edition of 2026.
+VAT_CODES: dict[Decimal | None, int] = {
+    None: 1,
+    **{Decimal(rate): code for rate, code in ((0, 2), (10, 3), (20, 4), (5, 7), (7, 8), (22, 11))},
+}
+VAT_CODES_IN_ADVANCE: dict[Decimal | None, int] = {
+    None: 1,
+    **{Decimal(rate): code for rate, code in ((0, 2), (10, 5), (20, 6), (5, 9), (7, 10), (22, 12))},
+}
+IN_ADVANCE, IN_FULL = "full_prepayment", "full_payment"
 
 #: Where a payment waits for capture the money is not ours yet; we ask for capture at once.
 _STATUSES: dict[str, PaymentStatus] = {
@@ -60,14 +75,21 @@ class YooKassa:
     is_asked = True
 
     def __init__(self, config: PaymentConfig) -> None:
+        self._config = config
         client = _ShopClient(config)
         self._payments: type[Payment] = _bound(Payment, client)
         self._settings: type[Settings] = _bound(Settings, client)
 
+    @property
+    def wants_receipts(self) -> bool:
+        return bool(self._config.receipts)
+
     def create(self, order: Order) -> ProviderPayment:
         reference = order.reference
+        receipt = {"receipt": self._receipt(order.receipt, order.currency)} if order.receipt else {}
         answer = self._payments.create(
             {
+                **receipt,
                 "amount": {"value": f"{order.amount:.2f}", "currency": order.currency},
                 "capture": True,
                 "confirmation": {"type": "redirect", "return_url": order.return_url},
@@ -83,6 +105,36 @@ class YooKassa:
             reference.key,
         )
         return _payment(answer)
+
+    def _receipt(self, receipt: Receipt, currency: str) -> dict[str, Any]:
+        in_advance = self._config.receipts == "prepayment"
+        codes = VAT_CODES_IN_ADVANCE if in_advance else VAT_CODES
+        customer = {
+            "email": receipt.email,
+            "phone": receipt.phone,
+            "full_name": receipt.payer[:MAX_PAYER],
+            "inn": receipt.inn,
+        }
+        try:
+            items = [
+                {
+                    "description": item.name[:MAX_POSITION],
+                    "quantity": f"{item.quantity:f}",
+                    "amount": {"value": f"{item.price:.2f}", "currency": currency},
+                    "vat_code": codes[item.vat_rate],
+                    "payment_mode": IN_ADVANCE if in_advance else IN_FULL,
+                    "payment_subject": "service" if item.is_service else "commodity",
+                }
+                for item in receipt.items
+            ]
+        except KeyError as error:
+            raise PaymentError("rejected", TITLE, f"нет кода чека для ставки НДС {error}") from None
+        system = self._config.tax_system
+        return {
+            "customer": {key: value for key, value in customer.items() if value},
+            "items": items,
+            **({"tax_system_code": system} if system else {}),
+        }
 
     def get(self, payment_id: str) -> ProviderPayment | None:
         try:

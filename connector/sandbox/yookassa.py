@@ -1,8 +1,9 @@
 """A shop at YooKassa to talk to: its API v3, its page for the client, its notices. From its reference alone.
 
-Payments with idempotence keys, refunds, the shop's settings; a page with «Оплатить» and «Отказаться»; notices
-that are unsigned, come again for 24 hours until they are answered 200, and may come double, late or not at
-all. Source: «Справочник API ЮKassa» v3 (Платежи, Возвраты), «Входящие уведомления», «Формат взаимодействия».
+Payments with idempotence keys and receipts, refunds, the shop's settings; a page with «Оплатить» and
+«Отказаться»; notices that are unsigned, come again for 24 hours until they are answered 200, and may come
+double, late or not at all. Source: «Справочник API ЮKassa» v3 (Платежи, Возвраты), «Входящие уведомления»,
+«Формат взаимодействия», «Отправка чеков».
 
 Not said there, so chosen here: the pauses between notices (`PAUSES`), and that an unpaid payment is cancelled
 after an hour (`UNPAID_FOR`; the reference tells of `expired_on_confirmation` without a term).
@@ -15,6 +16,7 @@ import hashlib
 import heapq
 import hmac
 import json
+import re
 import secrets
 import threading
 from dataclasses import dataclass, field, replace
@@ -36,6 +38,13 @@ PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10), ti
 NOTIFY_FOR = timedelta(hours=24)
 ANSWER_WITHIN_S = 10.0
 MAX_DESCRIPTION = 128
+#: Of a receipt; «Чеки от ЮKassa»: at most 80 positions.
+MAX_RECEIPT_ITEMS = 80
+PAYMENT_MODES = (
+    *("full_prepayment", "partial_prepayment", "advance", "full_payment"),
+    *("partial_payment", "credit", "credit_payment"),
+)
+PAYMENT_SUBJECTS = ("commodity", "excise", "job", "service", "payment", "composite", "another")
 CURRENCIES = ("RUB", "USD", "EUR", "KZT", "BYN", "CNY", "UZS")
 
 Answer = Response | tuple[Response, int]
@@ -56,6 +65,7 @@ class _Paid:
     captured_at: datetime | None = None
     refunded: Decimal = Decimal(0)
     cancelled_because: str = ""
+    receipt: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -180,6 +190,11 @@ class YooKassaShop:
         with self._lock:
             return [self._shown(payment) for payment in self._payments.values()]
 
+    def receipt(self, payment_id: str) -> dict[str, Any] | None:
+        """The data of the receipt that came with a payment, as they came."""
+        with self._lock:
+            return self._payments[payment_id].receipt
+
     def pending(self) -> int:
         """Notices that wait or are under way."""
         with self._wake:
@@ -236,6 +251,8 @@ class YooKassaShop:
             return _invalid("description")
         if not isinstance(metadata, dict) or len(metadata) > 16:
             return _invalid("metadata")
+        if (wrong := _wrong_receipt(body.get("receipt"), amount, currency)) is not None:
+            return _invalid(wrong)
         payment = _Paid(
             # A payment's id begins with its time, as in the examples of the reference.
             id=f"{secrets.token_hex(4)}-000f-5000-8000-{secrets.token_hex(6)}",
@@ -245,6 +262,7 @@ class YooKassaShop:
             metadata={str(key): str(value)[:512] for key, value in metadata.items()},
             return_url=str(confirmation["return_url"]),
             created_at=self._clock.now(),
+            receipt=body.get("receipt"),
         )
         self._payments[payment.id] = payment
         return self._shown(payment)
@@ -347,6 +365,8 @@ class YooKassaShop:
                 "return_url": payment.return_url,
                 "confirmation_url": f"{self._base_url}/yookassa/checkout/{payment.id}",
             }
+        if payment.receipt is not None:
+            shown["receipt_registration"] = payment.status
         if payment.status == "succeeded":
             shown["captured_at"] = _iso(payment.captured_at or payment.created_at)
             shown["refunded_amount"] = _amount(payment.refunded, payment.currency)
@@ -438,6 +458,37 @@ def _read_amount(given: Any) -> tuple[Decimal | None, str]:
     if not value.is_finite() or value <= 0 or value != value.quantize(Decimal("0.01")):
         return None, ""
     return value, str(given["currency"])
+
+
+def _wrong_receipt(receipt: Any, amount: Decimal, currency: str) -> str | None:
+    """The first parameter of a receipt that the reference does not allow; None for a good or no receipt."""
+    if receipt is None:
+        return None
+    customer = receipt.get("customer") if isinstance(receipt, dict) else None
+    if not isinstance(customer, dict) or not (customer.get("email") or customer.get("phone")):
+        return "receipt.customer"
+    if not re.fullmatch(r"[1-6]?", str(receipt.get("tax_system_code") or "")):
+        return "receipt.tax_system_code"
+    items, total = receipt.get("items"), Decimal(0)
+    if not isinstance(items, list) or not 1 <= len(items) <= MAX_RECEIPT_ITEMS:
+        return "receipt.items"
+    for item in items:
+        price, of = _read_amount(item.get("amount"))
+        if price is None or of != currency:
+            return "receipt.items.amount"
+        if not 1 <= len(str(item.get("description", ""))) <= MAX_DESCRIPTION:
+            return "receipt.items.description"
+        if item.get("vat_code") not in range(1, 13):
+            return "receipt.items.vat_code"
+        if item.get("payment_mode") not in PAYMENT_MODES:
+            return "receipt.items.payment_mode"
+        if item.get("payment_subject") not in PAYMENT_SUBJECTS:
+            return "receipt.items.payment_subject"
+        quantity = Decimal(str(item.get("quantity", 0)))
+        if quantity <= 0 or quantity != quantity.quantize(Decimal("0.001")):
+            return "receipt.items.quantity"
+        total += price * quantity
+    return None if total == amount else "receipt.items"
 
 
 def _amount(value: Decimal, currency: str) -> dict[str, str]:

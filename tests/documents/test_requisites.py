@@ -127,6 +127,8 @@ def test_wrong_bik(bik: str) -> None:
         ("30101810145250000974", "044525974"),
         ("30101810200000000593", "044525593"),
         ("03100643000000017300", "024501901"),  # the treasury's accounts follow no key
+        ("40102810545370000003", "004525988"),  # the treasury's single account: the key of the middle
+        ("40101810045250010041", "044525000"),  # its account of before 2021, at the Bank of Russia
     ],
 )
 def test_real_account_pairs_pass(account: str, bik: str) -> None:
