@@ -14,6 +14,7 @@ from flask import Flask
 
 from connector import access
 from connector.actions.base import Tools
+from connector.activity_feed import ACTIVITIES, GONE, ActivityFeed
 from connector.backfill import Backfill
 from connector.cards import CardReader
 from connector.client_page import ClientPage
@@ -57,7 +58,7 @@ from connector.status import Status, gather
 from connector.store import facts, inbox, missed
 from connector.store.database import Database
 from connector.store.grants import Grants
-from connector.store.jobs import DEFAULT_QUEUE, Job, JobQueue
+from connector.store.jobs import BACKGROUND, DEFAULT_QUEUE, Job, JobQueue
 from connector.store.rate_limits import SharedLimiter
 from connector.store.schedules import Schedule, sync
 from connector.store.sealing import Sealer
@@ -76,10 +77,7 @@ from connector.worker import Handler, Worker
 
 log = logging.getLogger(__name__)
 
-#: Jobs that take long wait in a queue of their own, so that a deal that moved never stands behind them.
-BACKGROUND = "background"
-
-#: How long one call of such a job may keep a thread waiting before the job is put back.
+#: How long one call of a background job may keep a thread waiting before the job is put back.
 BACKGROUND_PATIENCE = timedelta(seconds=30)
 
 #: Reading the past waits out the longest pauses that CRMs impose: a quarter of an hour after too many
@@ -94,6 +92,9 @@ KEEP_MISSED = timedelta(days=396)
 
 #: Jobs that cannot be done without an answer of the CRM: it took our key then.
 ALWAYS_ASK = ("reconcile", "directory")
+
+#: What jobs are told that begin by the clock.
+ARGS: Mapping[str, Mapping[str, Any]] = {ACTIVITIES: {"invoices": True}}
 
 #: Until the CRM has told its own.
 DEFAULT_TIMEZONE = "Europe/Moscow"
@@ -226,7 +227,12 @@ class App:
             self.deciding,
             self.cards,
             self.clock,
+            self.activity_feed,
         )
+
+    @cached_property
+    def activity_feed(self) -> ActivityFeed:
+        return ActivityFeed(self.db, self.queue, self.background_clients, self.clock)
 
     @cached_property
     def deciding(self) -> Deciding:
@@ -411,8 +417,10 @@ class App:
         """Works off jobs until it is stopped; at the start it asks each CRM what was missed meanwhile."""
         with self.db.begin() as conn:
             for account in self.config.accounts:
-                for task in ("directory", "reconcile"):
-                    self.queue.enqueue(conn, task, {}, account=account.name, queue=BACKGROUND)
+                for task in ("directory", "reconcile", ACTIVITIES):
+                    self.queue.enqueue(
+                        conn, task, dict(ARGS.get(task, {})), account=account.name, queue=BACKGROUND
+                    )
         self.kit_keeper.on_change.append(lambda _: self.warm_up())
         return Worker(
             self.queue,
@@ -426,8 +434,8 @@ class App:
 
     def scheduler(self) -> Scheduler:
         """Ticks; what is due becomes jobs. Schedules follow the playbook when it is changed."""
-        self._sync_schedules()
-        self.kit_keeper.on_change.append(lambda _: self._sync_schedules())
+        self._follow_playbook()
+        self.kit_keeper.on_change.append(lambda _: self._follow_playbook())
         forget = Tick("inbox", timedelta(hours=1), self._forget_events)
         ask = Tick("payments", timedelta(minutes=1), self.settling.ask_due)
         return Scheduler(self.db, self.queue, self.clock, [forget, ask])
@@ -464,6 +472,8 @@ class App:
             "report": self.reporting.handle,
             "directory": lambda job: background_directories.refresh(job.account),
             "reconcile": lambda job: self._discard(self.reconcile.run(job.account)),
+            ACTIVITIES: self.activity_feed.read,
+            GONE: self.activity_feed.check_gone,
             "recheck_held": lambda job: self._discard(self.effects.recheck_held(job.account)),
             "webhook": lambda job: self._discard(self.hook_watch.check(job.account)),
         }
@@ -499,14 +509,16 @@ class App:
             for account in self.config.accounts
         }
 
-    def _sync_schedules(self) -> None:
+    def _follow_playbook(self) -> None:
+        """Bring what the store holds of the playbook up to its present version."""
         for account in self.config.accounts:
+            self.directories.mark_stages(account.name)
             with self.db.begin() as conn:
                 sync(conn, account.name, self._schedules(account.name), self.clock.now())
 
     def _make_directories(self, clients: Mapping[str, CrmClient]) -> Directories:
         crms: dict[str, str] = {account.name: account.crm for account in self.config.accounts}
-        return Directories(self.db, clients, crms, self.clock)
+        return Directories(self.db, clients, crms, self.clock, lambda: self.playbook.stages)
 
     def _forget_events(self) -> int:
         now = self.clock.now()
@@ -528,6 +540,7 @@ class App:
         timezone = row.timezone if row else DEFAULT_TIMEZONE
         own = [
             ("reconcile", "*/4 * * * *", "reconcile"),
+            ("activities", "1-59/4 * * * *", ACTIVITIES),
             ("directory", "17 * * * *", "directory"),
             ("held", "*/15 * * * *", "recheck_held"),
             ("webhook", "7,37 * * * *", "webhook"),
@@ -545,7 +558,8 @@ class App:
             for report in self.playbook.reports
         ]
         return reports + [
-            Schedule(account, name, cron, timezone, task, queue=BACKGROUND) for name, cron, task in own
+            Schedule(account, name, cron, timezone, task, dict(ARGS.get(task, {})), queue=BACKGROUND)
+            for name, cron, task in own
         ]
 
 

@@ -6,13 +6,14 @@ after a stop, a kill or days it goes on there, and what was read before is not r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from connector.batches import pages
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.directory import Directories
@@ -20,8 +21,8 @@ from connector.domain import CrmEvent, Deal, DealMark
 from connector.intake import Intake
 from connector.reconcile import OVERLAP
 from connector.reconcile.differences import of_deal
-from connector.reconcile.reading import pages
-from connector.store import cursors, facts
+from connector.store import activities, cursors, deal_changes, facts, invoices
+from connector.store.activities import Saved
 from connector.store.database import Database
 from connector.store.facts import AccountRow
 
@@ -29,6 +30,7 @@ from connector.store.facts import AccountRow
 BACKFILL = "backfill"
 
 MOVES_PAGE = 500
+THINGS_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ def _deals_page(walk: Walk, page: Sequence[Deal], *, is_through: bool) -> Page:
         # A reading that began later than its deals were read would hide changes from reconcile.
         read_at = min((deal.updated_at for deal in new), default=walk.now)
         facts.save_deals(conn, new, read_at=read_at, overwrite=False)
+        facts.add_links(conn, new)
         return Count(len(page), len(new), len(changed), len(page) - len(new) - len(changed))
 
     last = page[-1]
@@ -189,9 +192,64 @@ def read_moves(walk: Walk) -> Iterator[Page]:
 
         def keep(conn: Connection, past: list[Any] = past, read: int = len(page)) -> Count:
             facts.save_changes(conn, walk.row.account, past)
+            deal_changes.save(conn, walk.row.account, deal_changes.of_moves(past))
             return Count(read, len(past), 0, read - len(past))
 
         last = page[-1].at
+        span = (walk.now - first).total_seconds()
+        share = (last - first).total_seconds() / span if span > 0 else 1.0
+        yield Page(keep, {"at": last.isoformat(), "first": first.isoformat()}, min(1.0, share))
+
+
+T = TypeVar("T")
+
+
+def read_activities(walk: Walk) -> Iterator[Page]:
+    """Calls, meetings and messages in the order of their change."""
+    found = walk.client.activities(since=_since(walk), brief=True)
+    return _by_change(walk, found, lambda one: one.updated_at, activities.save_activities)
+
+
+def read_tasks(walk: Walk) -> Iterator[Page]:
+    """Tasks in the order of their change."""
+    found = walk.client.tasks(since=_since(walk))
+    return _by_change(walk, found, lambda one: one.updated_at, activities.save_tasks)
+
+
+def read_invoices(walk: Walk) -> Iterator[Page]:
+    """The CRM's invoices in the order of their change; behind them ours are brought together with them."""
+    found = walk.client.invoices(since=_since(walk))
+    yield from _by_change(walk, found, lambda one: one.updated_at, invoices.save_invoices)
+
+    def settle(conn: Connection) -> Count:
+        invoices.settle_since(conn, walk.row.account, datetime.min.replace(tzinfo=UTC))
+        return Count()
+
+    yield Page(settle, walk.place.mark or {}, 1.0)
+
+
+def _since(walk: Walk) -> datetime | None:
+    mark = walk.place.mark
+    return datetime.fromisoformat(mark["at"]) if mark else None
+
+
+def _by_change(
+    walk: Walk,
+    rows: Iterable[T],
+    changed_at: Callable[[T], datetime],
+    save: Callable[[Connection, str, Sequence[T]], Saved],
+) -> Iterator[Page]:
+    """Pages of things that come with the oldest change first: the last one's is where to go on."""
+    mark = walk.place.mark
+    first = datetime.fromisoformat(mark["first"]) if mark else None
+    for page in pages(rows, THINGS_PAGE):
+        first = first or changed_at(page[0])
+
+        def keep(conn: Connection, page: Sequence[T] = page) -> Count:
+            saved = save(conn, walk.row.account, page)
+            return Count(saved.read, saved.new, 0, saved.read - saved.new)
+
+        last = changed_at(page[-1])
         span = (walk.now - first).total_seconds()
         share = (last - first).total_seconds() / span if span > 0 else 1.0
         yield Page(keep, {"at": last.isoformat(), "first": first.isoformat()}, min(1.0, share))
@@ -210,6 +268,9 @@ class Part:
 PARTS: tuple[Part, ...] = (
     Part("deals", "сделки", read_deals),
     Part("moves", "движение по этапам", read_moves),
+    Part("activities", "звонки, встречи, сообщения", read_activities),
+    Part("tasks", "задачи", read_tasks),
+    Part("invoices", "счета", read_invoices),
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from connector.app import App
 from connector.commands.roles import Running
 from connector.config import AccountConfig, Config, CrmName, MailConfig, PaymentConfig
+from connector.crm.bitrix24.subscription import EVENTS
 from connector.sandbox.app import Sandbox
 from connector.web.server import WebServer
 from connector.web.webhooks import hook_path
@@ -23,14 +24,8 @@ from connector.web.webhooks import hook_path
 #: What an answer of a real CRM takes at best.
 LATENCY_S = 0.1
 
-#: What a person ticks in the form of an outgoing webhook, see `docs/install.md`.
-BITRIX24_EVENTS = (
-    "ONCRMDEALADD",
-    "ONCRMDEALUPDATE",
-    "ONCRMDEALDELETE",
-    "ONCRMCONTACTUPDATE",
-    "ONCRMCOMPANYUPDATE",
-)
+#: What a person ticks in the form of an outgoing webhook.
+BITRIX24_EVENTS = tuple(EVENTS)
 
 
 class Demo:

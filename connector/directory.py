@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.domain import Deal, StageChange
+from connector.playbook.model import StageMarks
+from connector.playbook.stages import marked
 from connector.store import facts
 from connector.store.database import Database
 from connector.store.facts import AccountRow, Directory
@@ -20,9 +22,16 @@ class Directories:
     """What the CRM's ids stand for; one read of the store a question, one read of the CRM a refresh."""
 
     def __init__(
-        self, db: Database, clients: Mapping[str, CrmClient], crms: Mapping[str, str], clock: Clock
+        self,
+        db: Database,
+        clients: Mapping[str, CrmClient],
+        crms: Mapping[str, str],
+        clock: Clock,
+        marks: Callable[[], Sequence[StageMarks]] = lambda: (),
     ) -> None:
+        """marks: which stages today's playbook calls qualified and key."""
         self._db = db
+        self._marks = marks
         self._clients = clients
         self._crms = crms
         self._clock = clock
@@ -36,10 +45,18 @@ class Directories:
         info = client.account_info()
         pipelines, people, reasons = client.pipelines(), client.users(), client.loss_reasons()
         now = self._clock.now()
+        qualified, key = marked(pipelines, self._marks())
         with self._db.begin() as conn:
             facts.ensure_account(conn, account, self._crms[account], now)
             facts.save_account_info(conn, account, info)
-            facts.save_directory(conn, account, pipelines, people, reasons, now)
+            facts.save_directory(conn, account, pipelines, people, reasons, now, qualified=qualified, key=key)
+
+    def mark_stages(self, account: str) -> None:
+        """Mark the stages that we know as the playbook does now; no CRM is asked."""
+        with self._db.begin() as conn:
+            pipelines = facts.directory(conn, account).pipelines.values()
+            qualified, key = marked(pipelines, self._marks())
+            facts.mark_stages(conn, account, qualified=qualified, key=key)
 
     def ensure(self, account: str) -> None:
         """Make the account known without asking its CRM: from now on, moves start rules."""

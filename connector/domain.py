@@ -48,7 +48,10 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who works in the CRM. `team`: the group or department, "" where the CRM tells none."""
+    """A person who works in the CRM. `team`: the group or department, "" where the CRM tells none.
+
+    `timezone`: an IANA name, "" for that of the account.
+    """
 
     id: str
     name: str
@@ -56,6 +59,7 @@ class User:
     is_active: bool = True
     is_admin: bool = False
     team: str = ""
+    timezone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +233,13 @@ class Activity:
     `id` is stable and unique among the account's activities of all kinds. `happened_at` is None for what has
     not taken place: a meeting that is planned, or was cancelled (`is_cancelled`). `planned_at` is a meeting's
     agreed start. `answered` and `duration_s` are a call's. Empty `deal_ids`: it belongs to a contact or
-    company alone.
+    company alone; of several deals the first is the one it was made in.
     """
 
     id: str
     kind: ActivityKind
     created_at: datetime
+    updated_at: datetime
     deal_ids: tuple[str, ...] = ()
     contact_ids: tuple[str, ...] = ()
     company_ids: tuple[str, ...] = ()
@@ -250,7 +255,10 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class CrmTask:
-    """A task that a person has in the CRM; `completed_at` is None while it is open."""
+    """A task that a person has in the CRM; `completed_at` is None while it is open.
+
+    `is_meeting`: it is an agreed meeting and stands among the activities too.
+    """
 
     id: str
     deal_id: str | None
@@ -261,6 +269,7 @@ class CrmTask:
     due_at: datetime | None = None
     completed_at: datetime | None = None
     result: str = ""
+    is_meeting: bool = False
 
 
 class InvoiceStatus(StrEnum):
@@ -369,6 +378,8 @@ class EventKind(StrEnum):
     DEAL_DELETED = "deal.deleted"
     CONTACT_CHANGED = "contact.changed"
     COMPANY_CHANGED = "company.changed"
+    ACTIVITY_CHANGED = "activity.changed"
+    ACTIVITY_DELETED = "activity.deleted"
     OTHER = "other"
 
 
@@ -377,6 +388,8 @@ class CrmEvent:
     """A hint that something changed: read it back before believing it.
 
     `dedup` is equal for two deliveries of the same notice. `note` says what an event of kind OTHER was.
+    `entity_id` of a deleted activity or task is its `Activity.id` or `CrmTask.id`; that of a changed one is
+    for the record only.
     """
 
     kind: EventKind

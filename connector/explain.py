@@ -48,6 +48,8 @@ EVENTS = {
     EventKind.DEAL_DELETED: "сделка удалена",
     EventKind.CONTACT_CHANGED: "контакт изменён",
     EventKind.COMPANY_CHANGED: "компания изменена",
+    EventKind.ACTIVITY_CHANGED: "звонок, встреча, сообщение или задача",
+    EventKind.ACTIVITY_DELETED: "удаление дела или задачи",
     EventKind.OTHER: "другое",
 }
 SOURCES = {

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from connector.activity_feed import ActivityFeed
 from connector.cards import CardReader
 from connector.clock import Clock
 from connector.crm.base import CrmClient
@@ -23,10 +24,11 @@ from connector.domain import RULE_ASKED, SERVICE_TAG, CrmEvent, Deal, EventKind,
 from connector.moves import Merge, entry_ordinal, merge
 from connector.own_moves import OwnMoves
 from connector.playbook.evaluate import Called, Move
-from connector.store import facts, inbox, missed, outbox
+from connector.store import deal_changes, facts, inbox, missed, outbox
 from connector.store.database import Database
+from connector.store.deal_changes import TOOK_IN, DealChange
 from connector.store.facts import AccountRow, DealRow, Directory
-from connector.store.inbox import InboxRow, Source
+from connector.store.inbox import InboxRow, InboxStatus, Source
 from connector.store.jobs import Job, JobQueue
 from connector.store.outbox import Effect
 
@@ -45,6 +47,9 @@ AT_ONCE = 50
 FINDERS = ("reconcile", "queue")
 
 News = Literal["new", "moved", "changed", "deleted", "restored"]
+
+#: What these tell of is read by `ActivityFeed`, all of it at once.
+_ACTIVITY_EVENTS = (EventKind.ACTIVITY_CHANGED, EventKind.ACTIVITY_DELETED)
 
 _PARTY_EVENTS = {EventKind.CONTACT_CHANGED: "contact", EventKind.COMPANY_CHANGED: "company"}
 
@@ -69,6 +74,7 @@ class Intake:
         deciding: Deciding,
         cards: CardReader,
         clock: Clock,
+        feed: ActivityFeed,
     ) -> None:
         self._db = db
         self._queue = queue
@@ -77,6 +83,7 @@ class Intake:
         self._deciding = deciding
         self._cards = cards
         self._clock = clock
+        self._feed = feed
         self._own_moves = OwnMoves(db, clock)
 
     def receive(
@@ -91,16 +98,20 @@ class Intake:
         now = self._clock.now()
         used = 0
         with self._db.begin(urgent=True) as conn:
+            self._feed.wake(conn, account, events)
             for event in events:
-                ignore = event.kind is EventKind.OTHER
+                is_read_together = event.kind in _ACTIVITY_EVENTS
+                used += event.kind is not EventKind.OTHER
+                status: InboxStatus = "new"
+                if event.kind is EventKind.OTHER or is_read_together:
+                    status = "done" if is_read_together else "ignored"
                 row_id = inbox.receive(
-                    conn, account, event, source=source, payload=payload, now=now, ignore=ignore
+                    conn, account, event, source=source, payload=payload, now=now, status=status
                 )
                 # Kept once a delivery: one of a mass change names hundreds of deals.
                 payload = {}
-                if ignore:
+                if status != "new":
                     continue
-                used += 1
                 self._queue.enqueue(
                     conn,
                     "event",
@@ -157,13 +168,28 @@ class Intake:
         call = _call(row)
         if known is not None and known.read_at > row.received_at + CLOCK_SKEW and call is None:
             return Reading("сделка уже прочитана после этого сигнала")
-        return self.read_deal(row.account, row.entity_id, found=row.source in FINDERS, call=call)
+        return self.read_deal(
+            row.account,
+            row.entity_id,
+            found=row.source in FINDERS,
+            call=call,
+            told_at=row.event_at,
+            took_in=row.note.removeprefix(TOOK_IN) if row.note.startswith(TOOK_IN) else None,
+        )
 
     def read_deal(
-        self, account: str, deal_id: str, *, found: bool = False, call: Asked | None = None
+        self,
+        account: str,
+        deal_id: str,
+        *,
+        found: bool = False,
+        call: Asked | None = None,
+        told_at: datetime | None = None,
+        took_in: str | None = None,
     ) -> Reading:
         """Read a deal back and act on what changed. found: what is new was found by comparing, not told;
-        call: a robot's call for one rule.
+        call: a robot's call for one rule; told_at: when it happened, by the CRM's word; took_in: the deal
+        that was merged into it.
         """
         started = self._clock.now()
         client = self._clients[account]
@@ -172,7 +198,8 @@ class Intake:
         history = list(client.stage_changes(deal_id=deal_id))
         deal = client.deal(deal_id)
         if deal is None or deal.is_deleted:
-            return self._deal_gone(account, deal_id, started, found)
+            gone = deal_changes.of_deletion(deal_id, told_at or started)
+            return self._deal_gone(account, gone, started, found)
         if SERVICE_TAG in deal.tags:
             with self._db.begin() as conn:
                 facts.save_deals(conn, [deal], read_at=started)
@@ -191,12 +218,19 @@ class Intake:
             # What was decided on these data is made of these data.
             self._cards.keep(card, decided_at)
         with self._db.begin() as conn:
-            news = _news(facts.deal_row(conn, account, deal_id), deal, merged, account_row)
+            known = facts.deal_row(conn, account, deal_id)
+            news = _news(known, deal, merged, account_row)
             facts.save_deals(conn, [deal], read_at=started)
             facts.save_links(conn, deal)
             for as_stored, real in merged.corrected:
                 facts.correct_change(conn, account, as_stored, real)
+                deal_changes.forget_move(conn, account, as_stored)
             facts.save_changes(conn, account, merged.new)
+            befallen = deal_changes.of_deal(known, deal)
+            befallen += deal_changes.of_moves([*merged.new, *(real for _, real in merged.corrected)])
+            if took_in is not None:
+                befallen.append(deal_changes.of_merge(took_in, told_at or started, deal_id))
+            deal_changes.save(conn, account, befallen)
             for event_id, own in ours.new.items():
                 facts.mark_own(conn, account, event_id, own.effect_id)
             for decision in decisions:
@@ -221,11 +255,14 @@ class Intake:
             if outbox.put_back(conn, effect, now):
                 self._deciding.enqueue_effect(conn, effect.account, effect.id, effect.run_id)
 
-    def _deal_gone(self, account: str, deal_id: str, read_at: datetime, found: bool) -> Reading:
+    def _deal_gone(self, account: str, gone: DealChange, read_at: datetime, found: bool) -> Reading:
+        deal_id = gone.deal_id
         with self._db.begin() as conn:
             known = facts.deal_row(conn, account, deal_id)
             news: News | None = "deleted" if known is not None and not known.is_deleted else None
             facts.mark_deleted(conn, account, deal_id, read_at)
+            if news is not None:
+                deal_changes.save(conn, account, [gone])
             for effect in outbox.held_of(conn, account, [deal_id]):
                 outbox.cancel(conn, effect, "сделка удалена", self._clock.now())
             row = facts.account_row(conn, account)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
+from connector.activity_feed import ActivityFeed
 from connector.backfill import Backfill
 from connector.cards import CardReader
 from connector.clock import FixedClock
@@ -16,7 +17,10 @@ from connector.deciding import Deciding
 from connector.directory import Directories
 from connector.domain import (
     AccountInfo,
+    Activity,
     CrmEvent,
+    CrmInvoice,
+    CrmTask,
     Deal,
     DealCard,
     DealMark,
@@ -133,6 +137,20 @@ class ManyDeals:
         self.on_call("existing")
         return set(deal_ids) & self.all.keys()
 
+    def activities(
+        self, *, since: datetime | None = None, deal_id: str | None = None, brief: bool = False
+    ) -> Iterator[Activity]:
+        return iter([])
+
+    def tasks(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[CrmTask]:
+        return iter([])
+
+    def invoices(self, *, since: datetime | None = None) -> Iterator[CrmInvoice]:
+        return iter([])
+
+    def existing_activities(self, ids: Sequence[str]) -> set[str]:
+        return set(ids)
+
     def queued_events(self) -> EventBatch | None:
         return self.batches[0] if self.batches else None
 
@@ -152,7 +170,14 @@ class Desk:
         directories = Directories(db, clients, {"main": "amocrm"}, clock)
         deciding = Deciding(self.queue, lambda: PLAYBOOK)
         self.intake = Intake(
-            db, self.queue, clients, directories, deciding, CardReader(clients, clock), clock
+            db,
+            self.queue,
+            clients,
+            directories,
+            deciding,
+            CardReader(clients, clock),
+            clock,
+            ActivityFeed(db, self.queue, clients, clock),
         )
         self.reconcile = Reconcile(db, clients, self.intake, clock)
         self.backfill = Backfill(db, clients, directories, self.intake, clock)

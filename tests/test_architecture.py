@@ -11,12 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "connector"
 
-GROUND = {"domain", "errors", "clock", "config"}
+GROUND = {"domain", "errors", "clock", "config", "batches"}
 POLICY = {"playbook", "documents", "figures", "planning", "reports", "moves", "echoes"}
 ADAPTERS = {"crm", "store", "delivery", "payments"}
 USE_CASES = {
-    *("actions", "effects", "intake", "directory", "cards", "reconcile", "backfill", "reporting"),
-    *("explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
+    *("actions", "effects", "intake", "activity_feed", "directory", "cards", "reconcile", "backfill"),
+    *("reporting", "explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
     *("deciding", "happenings", "hook_watch", "access", "edited", "kit_keeper", "kit_alarm", "preview"),
     *("paying", "receipts", "settling", "targets", "history_import", "history_files"),
     *("links", "client_page", "client_context"),
@@ -63,7 +63,7 @@ THIRD_PARTY = {
     "sqlalchemy": {
         *("store", "figures", "intake", "effects", "web", "reporting", "actions", "loops"),
         *("reconcile", "backfill", "status", "deciding", "happenings", "kit_alarm", "settling"),
-        *("client_page", "access"),
+        *("client_page", "access", "activity_feed"),
     },
     "weasyprint": {"documents"},
     "aiosmtpd": {"sandbox"},

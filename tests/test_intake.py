@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from connector.actions.base import Tools
 from connector.actions.deals import change_deal
+from connector.activity_feed import APART, GATHER, GONE, ActivityFeed
 from connector.backfill import Backfill, Step
 from connector.cards import CardReader
 from connector.clock import FixedClock
@@ -27,7 +28,10 @@ from connector.directory import Directories
 from connector.domain import (
     RULE_ASKED,
     AccountInfo,
+    Activity,
     CrmEvent,
+    CrmInvoice,
+    CrmTask,
     Deal,
     DealCard,
     DealMark,
@@ -45,9 +49,9 @@ from connector.happenings import Happenings
 from connector.intake import Intake
 from connector.playbook.model import Playbook
 from connector.reconcile import Reconcile
-from connector.store import facts, inbox, outbox, runs
+from connector.store import deal_changes, facts, inbox, outbox, runs
 from connector.store.database import Database
-from connector.store.jobs import JobQueue
+from connector.store.jobs import BACKGROUND, Job, JobQueue
 from connector.store.outbox import Effect
 from connector.store.schema import inbox as inbox_table
 from tests.conftest import NOON
@@ -91,6 +95,7 @@ class FakeCrm:
         self.readings = 0
         self.before_deal: Callable[[], None] | None = None
         self.after_deal: Callable[[], None] | None = None
+        self.on_activities: Callable[[], object] = lambda: None
 
     def account_info(self) -> AccountInfo:
         return AccountInfo("1", "Фирма", "Europe/Moscow", "RUB", "1", "Анна", True)
@@ -128,6 +133,19 @@ class FakeCrm:
     def card(self, deal: Deal) -> DealCard:
         return DealCard(deal)
 
+    def activities(
+        self, *, since: datetime | None = None, deal_id: str | None = None, brief: bool = False
+    ) -> Iterator[Activity]:
+        self.on_activities()
+        self.on_activities = lambda: None
+        return iter([])
+
+    def tasks(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[CrmTask]:
+        return iter([])
+
+    def invoices(self, *, since: datetime | None = None) -> Iterator[CrmInvoice]:
+        return iter([])
+
     def told_since(self, since: datetime) -> Iterator[CrmEvent]:
         return iter([])
 
@@ -155,7 +173,8 @@ class Desk:
         directories = Directories(db, clients, {"main": "amocrm"}, clock)
         cards = CardReader(clients, clock)
         deciding = Deciding(self.queue, lambda: playbook)
-        self.intake = Intake(db, self.queue, clients, directories, deciding, cards, clock)
+        self.feed = ActivityFeed(db, self.queue, clients, clock)
+        self.intake = Intake(db, self.queue, clients, directories, deciding, cards, clock, self.feed)
         self.happenings = Happenings(db, self.queue, clients, directories, deciding, cards, clock)
         self.reconcile = Reconcile(db, clients, self.intake, clock)
         self.backfill = Backfill(db, clients, directories, self.intake, clock)
@@ -583,3 +602,61 @@ def test_own_move_of_a_late_attempt_is_ours_though_its_hook_comes_before_the_ans
         outbox.finish(conn, effect, result, desk.clock.now())
     desk.intake.read_deal("main", "7")
     assert [one.action for one in desk.effects()] == ["update"], "no rule took our move for a person's"
+
+
+def test_owner_pipeline_deletion_and_return_are_kept_with_their_moments(desk: Desk) -> None:
+    desk.crm.history = [move("01", "new", after(1))]
+    desk.crm.stands = deal("new", after(1), created_at=after(1))
+
+    def happens(dedup: str, kind: EventKind = EventKind.DEAL_CHANGED, at: datetime | None = None) -> None:
+        desk.intake.receive("main", [CrmEvent(kind, "7", dedup, at)], {})
+        desk.clock.sleep(timedelta(seconds=5))
+        desk.work()
+
+    happens("a")
+    desk.crm.stands = replace(desk.crm.stands, responsible_id="2", updated_at=after(20), changed_by="9")
+    happens("b")
+    happens("c")
+    to_other = StageChange("02", "7", after(30), "2", "first", "1", "new", "9")
+    desk.crm.history.append(to_other)
+    desk.crm.stands = replace(desk.crm.stands, pipeline_id="2", stage_id="first", updated_at=after(30))
+    happens("d")
+    standing, desk.crm.stands = desk.crm.stands, None
+    happens("e", EventKind.DEAL_DELETED, after(40))
+    desk.crm.stands = replace(standing, updated_at=after(50), changed_by=None)
+    happens("f")
+    with desk.db.read() as conn:
+        found = deal_changes.of(conn, "main", "7")
+    assert [(one.kind, one.at, one.before, one.after, one.changed_by) for one in found] == [
+        ("owner", after(20), "1", "2", "9"),
+        ("pipeline", after(30), "1", "2", "9"),
+        ("deleted", after(40), None, None, None),
+        ("restored", after(50), None, None, None),
+    ]
+
+
+def test_hooks_of_activities_wake_one_reading_and_those_that_come_while_it_reads_another(desk: Desk) -> None:
+    def hook(number: int, kind: EventKind = EventKind.ACTIVITY_CHANGED, entity_id: str = "5") -> None:
+        assert desk.intake.receive("main", [CrmEvent(kind, entity_id, f"n{number}")], {"said": "it"}) == 1
+
+    def claimed() -> list[Job]:
+        return list(desk.queue.claim("w", BACKGROUND, 10, 10, LEASE))
+
+    hook(1)
+    hook(2)
+    assert claimed() == [], "they come in bunches"
+    desk.clock.sleep(GATHER)
+    (job,) = claimed()
+    desk.crm.on_activities = lambda: hook(3)
+    desk.feed.read(job)
+    desk.queue.finish(job)
+    assert claimed() == []
+    desk.clock.sleep(APART)
+    (again,) = claimed()
+    desk.feed.read(again)
+    desk.queue.finish(again)
+    desk.clock.sleep(APART)
+    assert claimed() == []
+    hook(4, EventKind.ACTIVITY_DELETED, "5 task:5")
+    (gone,) = claimed()
+    assert (gone.task, gone.args) == (GONE, {"ids": ["5", "task:5"]})

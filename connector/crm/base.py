@@ -57,8 +57,14 @@ class EventBatch:
 class Past(Protocol):
     """What happened around deals, for facts and reports. Each reads a page at a time, oldest change first."""
 
-    def activities(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[Activity]:
-        """Calls, meetings, letters, messages and notes made or changed at or after `since`."""
+    def activities(
+        self, *, since: datetime | None = None, deal_id: str | None = None, brief: bool = False
+    ) -> Iterator[Activity]:
+        """Calls, meetings, letters, messages and notes made or changed at or after `since`.
+
+        brief: without notes, and of what was made in a deal not what else it is bound to; all of them come
+        oldest change first then.
+        """
 
     def tasks(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[CrmTask]:
         """Tasks of deals made or changed at or after `since`."""
@@ -71,6 +77,9 @@ class Past(Protocol):
 
     def existing(self, deal_ids: Sequence[str]) -> set[str]:
         """Those of `deal_ids` that the CRM still has: what is missing was deleted or merged away."""
+
+    def existing_activities(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids of activities and tasks that the CRM still has, or of which it cannot tell."""
 
 
 class ChangeLog(Protocol):

@@ -19,6 +19,7 @@ from connector.playbook.model import (
     Playbook,
     Rule,
     SendAction,
+    StageMarks,
     UpdateAction,
 )
 from connector.playbook.people import ADMIN, find_user
@@ -40,6 +41,8 @@ def check_against_crm(
         problems += _check_updates(rule, pipelines, users, playbook.people.roles)
     problems += circles(playbook, pipelines)
     problems += _check_people(playbook, users)
+    for marks in playbook.stages:
+        problems += _check_marks(marks, pipelines)
     for target in playbook.targets:
         for name in target.split:
             if find_user(name, users) is None:
@@ -192,6 +195,20 @@ def check_fields(playbook: Playbook, fields: Collection[str]) -> list[Problem]:
         for name in action.field_values
         if not any(same(name, known) for known in fields)
     ]
+
+
+def _check_marks(marks: StageMarks, pipelines: Sequence[Pipeline]) -> Iterator[Problem]:
+    """A pipeline or a stage that is marked and that the CRM does not have."""
+    searched = pipelines
+    if marks.pipeline is not None:
+        searched = [known for known in pipelines if same(known.name, marks.pipeline)]
+        if not searched:
+            message = unknown("в CRM нет воронки", marks.pipeline, (known.name for known in pipelines))
+            yield Problem(marks.place_of("pipeline"), message)
+            return
+    for key, stage in (("qualified", marks.qualified), ("key", marks.key)):
+        if stage is not None and not _pipelines_with(stage, searched):
+            yield Problem(marks.place_of(key), _unknown_stage(stage, searched, pipelines))
 
 
 def _unknown_stage(stage: str, searched: Sequence[Pipeline], pipelines: Sequence[Pipeline]) -> str:

@@ -30,6 +30,7 @@ from connector.playbook.model import (
     Rule,
     Seller,
     SendAction,
+    StageMarks,
     Target,
     TaskAction,
 )
@@ -66,6 +67,7 @@ class _Reading:
         self._targets: list[Target] = []
         self._staff: list[Seller] = []
         self._reports: list[ReportSchedule] = []
+        self._stages: list[StageMarks] = []
         self._people: dict[str, Person] = {}
         self._role_places: dict[str, tuple[str, str]] = {}
         self._calendar: CompanyCalendar | None = None
@@ -101,6 +103,8 @@ class _Reading:
                 self._staff += self._entries(document, section, value, Seller)
             case "reports":
                 self._reports += self._entries(document, section, value, ReportSchedule)
+            case "stages":
+                self._stages += self._entries(document, section, value, StageMarks)
             case "people":
                 self._read_people(document, value)
             case "calendar":
@@ -184,11 +188,13 @@ class _Reading:
             reports=tuple(self._reports),
             people=People(roles=self._people),
             calendar=self._calendar or CompanyCalendar(),
+            stages=tuple(self._stages),
         )
 
     def _check_twins(self) -> None:
         """Names and months by which the work is remembered must be there once."""
         named: list[tuple[str, str, Entry]] = [("правило", fold(rule.name), rule) for rule in self._rules]
+        named += [("этапы воронки", fold(marks.pipeline or ""), marks) for marks in self._stages]
         named += [
             ("план на месяц", f"{target.month:%m.%Y}" if target.month else "every", target)
             for target in self._targets

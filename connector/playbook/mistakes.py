@@ -17,6 +17,7 @@ from connector.playbook.model import (
     ReportSchedule,
     Rule,
     Seller,
+    StageMarks,
     Target,
     Trigger,
 )
@@ -59,6 +60,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "reports": ReportSchedule,
     "people": Person,
     "calendar": CompanyCalendar,
+    "stages": StageMarks,
 }
 
 

@@ -295,6 +295,23 @@ class Kpi(_Model):
     won: Count | None = None
 
 
+class StageMarks(Entry):
+    """From which stage on a deal counts as qualified, and from which one as promising, in reports on leads.
+
+    `pipeline` None: in each pipeline that has such stages and no entry of its own.
+    """
+
+    pipeline: Name | None = None
+    qualified: Name | None = None
+    key: Name | None = None
+
+    @model_validator(mode="after")
+    def _marks_something(self) -> StageMarks:
+        if self.qualified is None and self.key is None:
+            raise ValueError("не назван ни один этап: нужен qualified или key")
+        return self
+
+
 class Target(Entry):
     """The revenue a month should bring; `split` maps users' names to weights (percentages or any shares).
 
@@ -412,6 +429,7 @@ class Playbook(_Model):
     reports: tuple[ReportSchedule, ...] = ()
     people: People = People()
     calendar: CompanyCalendar = CompanyCalendar()
+    stages: tuple[StageMarks, ...] = ()
 
     @property
     def working_calendar(self) -> WorkingCalendar:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from connector.domain import Pipeline, Stage
+from connector.domain import Outcome, Pipeline, Stage
 from connector.errors import Problem
 from connector.playbook.evaluate import Move, matches
-from connector.playbook.model import OUTCOMES, Playbook, Rule, UpdateAction
+from connector.playbook.model import OUTCOMES, Playbook, Rule, StageMarks, UpdateAction
 from connector.playbook.words import fold, same
 
 
@@ -24,6 +24,34 @@ def target_stage(
     found = [stage for pipeline in searched for stage in pipeline.stages if _is_meant(action, stage)]
     own = [stage for stage in found if stage.pipeline_id == pipeline_id]
     return next(iter(own or found), None)
+
+
+def marked(
+    pipelines: Iterable[Pipeline], marks: Sequence[StageMarks]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """(pipeline id, stage id) of the stages that are qualified, and of those that are key.
+
+    All open and won ones from the named stage on, each pipeline by its own entry, else by the common one.
+    """
+    qualified: set[tuple[str, str]] = set()
+    key: set[tuple[str, str]] = set()
+    for pipeline in pipelines:
+        own = [one for one in marks if one.pipeline is not None and same(one.pipeline, pipeline.name)]
+        for one in own or [one for one in marks if one.pipeline is None]:
+            qualified |= _from(pipeline, one.qualified)
+            key |= _from(pipeline, one.key)
+    return qualified, key
+
+
+def _from(pipeline: Pipeline, name: str | None) -> set[tuple[str, str]]:
+    first = next((stage for stage in pipeline.stages if name is not None and same(stage.name, name)), None)
+    if first is None:
+        return set()
+    return {
+        (pipeline.id, stage.id)
+        for stage in pipeline.stages
+        if stage.outcome is not Outcome.LOST and stage.sort >= first.sort
+    }
 
 
 def _is_meant(action: UpdateAction, stage: Stage) -> bool:

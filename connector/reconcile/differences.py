@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from connector.domain import SERVICE_TAG, CrmEvent, Deal, EventKind, StageChange
 from connector.errors import PlanTooLarge
 from connector.store import facts
+from connector.store.deal_changes import TOOK_IN
 from connector.store.facts import DealRow
 
 #: (pipeline id, stage id)
@@ -99,9 +100,10 @@ def told(event: CrmEvent, known: DealRow | None, at: datetime) -> Difference | N
     return Difference(Kind.NEW, event.entity_id, "", at, hint)
 
 
-def merged_into(deal_id: str, known: DealRow | None, at: datetime) -> Difference:
-    """A deal that took another one in: its contacts, tags and fields may be others now."""
+def merged_into(deal_id: str, known: DealRow | None, at: datetime, swallowed: str) -> Difference:
+    """A deal that took the deal `swallowed` in: its contacts, tags and fields may be others now."""
     hint = _hint(EventKind.DEAL_CHANGED, deal_id, f"merged:{at:%Y%m%d%H%M%S}", at)
+    hint = replace(hint, note=f"{TOOK_IN}{swallowed}")
     return Difference(Kind.CHANGED, deal_id, known.name if known else "", at, hint)
 
 

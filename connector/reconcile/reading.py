@@ -6,23 +6,18 @@ know, asked whether they are still there. Only reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from connector.batches import pages
 from connector.crm.base import CrmClient
 from connector.reconcile.differences import Difference, back, gone, merged_into, of_deal, of_move, told
 from connector.store import cursors, facts, inbox
 from connector.store.database import Database
 from connector.store.facts import AccountRow, DealRow, Which
-
-T = TypeVar("T")
-
-PAGE = 200
 
 #: Deals that one run asks after, of each of `SWEPT`: a page of amoCRM, one request of Bitrix24.
 PORTION = 250
@@ -134,7 +129,7 @@ class Reading:
                 if (row := known.get(one.deal_id)) is not None and not row.is_deleted
             ]
             found += [
-                merged_into(one.merged_into, heirs.get(one.merged_into), one.at)
+                merged_into(one.merged_into, heirs.get(one.merged_into), one.at, one.deal_id)
                 for one in page
                 if one.merged_into
             ]
@@ -175,10 +170,3 @@ class Reading:
 
 def _is_service(row: DealRow | None) -> bool:
     return row is not None and row.is_service
-
-
-def pages(rows: Iterable[T], size: int = PAGE) -> Iterator[Sequence[T]]:
-    """`rows` in lists of at most `size`."""
-    iterator = iter(rows)
-    while page := list(islice(iterator, size)):
-        yield page

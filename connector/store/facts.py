@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, func, select, update
 
@@ -138,8 +139,20 @@ def save_directory(
     people: Sequence[User],
     reasons: Sequence[LossReason],
     now: datetime,
+    *,
+    qualified: Collection[tuple[str, str]] = (),
+    key: Collection[tuple[str, str]] = (),
 ) -> None:
-    """Replace what we know of stages; people and reasons that vanished stay, since old deals name them."""
+    """Replace what we know of stages; people and reasons that vanished stay, since old deals name them.
+
+    qualified, key: (pipeline id, stage id) of the stages that the playbook marks so. No CRM tells when a
+    person came or went: it is the day on which that is seen first, and unknown for whoever was there, or was
+    gone, when we came.
+    """
+    row = account_row(conn, account)
+    today = now.astimezone(ZoneInfo(row.timezone if row else "UTC")).date()
+    is_first = row is None or row.directory_read_at is None
+    known = {user.user_id: user for user in conn.execute(select(users).where(users.c.account == account))}
     conn.execute(delete(stages).where(stages.c.account == account))
     upsert(
         conn,
@@ -153,8 +166,8 @@ def save_directory(
                 "name": stage.name,
                 "sort": stage.sort,
                 "outcome": stage.outcome.value,
-                "is_qualified": False,
-                "is_key": False,
+                "is_qualified": (pipeline.id, stage.id) in qualified,
+                "is_key": (pipeline.id, stage.id) in key,
             }
             for pipeline in pipelines
             for stage in pipeline.stages
@@ -171,6 +184,10 @@ def save_directory(
                 "email": u.email,
                 "is_active": u.is_active,
                 "is_admin": u.is_admin,
+                "team": u.team[:255],
+                "timezone": u.timezone,
+                "hired_on": _hired_on(known.get(u.id), None if is_first else today),
+                "fired_on": _fired_on(u, known.get(u.id), today),
             }
             for u in people
         ],
@@ -181,6 +198,33 @@ def save_directory(
         [{"account": account, "loss_reason_id": r.id, "name": r.name} for r in reasons],
     )
     conn.execute(update(accounts).where(accounts.c.account == account).values(directory_read_at=now))
+
+
+def _hired_on(known: Any, today: date | None) -> date | None:
+    return known.hired_on if known is not None else today
+
+
+def _fired_on(user: User, known: Any, today: date) -> date | None:
+    if user.is_active or known is None:
+        return None
+    return today if known.is_active else known.fired_on
+
+
+def mark_stages(
+    conn: Connection,
+    account: str,
+    *,
+    qualified: Collection[tuple[str, str]],
+    key: Collection[tuple[str, str]],
+) -> None:
+    """Mark the stages as the playbook does now."""
+    places = conn.execute(
+        select(stages.c.pipeline_id, stages.c.stage_id).where(stages.c.account == account)
+    ).all()
+    for place in places:
+        own = (stages.c.account == account, stages.c.pipeline_id == place[0], stages.c.stage_id == place[1])
+        is_marked = {"is_qualified": tuple(place) in qualified, "is_key": tuple(place) in key}
+        conn.execute(update(stages).where(*own).values(**is_marked))
 
 
 def directory(conn: Connection, account: str) -> Directory:
@@ -200,7 +244,10 @@ def directory(conn: Connection, account: str) -> Directory:
     return Directory(
         pipelines={key: Pipeline(key, names[key], tuple(rows)) for key, rows in by_pipeline.items()},
         users={
-            row.user_id: User(row.user_id, row.name, row.email, row.is_active, row.is_admin) for row in people
+            row.user_id: User(
+                row.user_id, row.name, row.email, row.is_active, row.is_admin, row.team, row.timezone
+            )
+            for row in people
         },
         loss_reasons={row.loss_reason_id: LossReason(row.loss_reason_id, row.name) for row in reasons},
     )
@@ -225,6 +272,18 @@ def save_links(conn: Connection, deal: Deal) -> None:
     if deal.company_id:
         rows.append({"entity": "company", "entity_id": deal.company_id})
     upsert(conn, deal_links, [{"account": deal.account, "deal_id": deal.id, **row} for row in rows])
+
+
+def add_links(conn: Connection, found: Sequence[Deal]) -> None:
+    """As `save_links` for many deals that are new: nothing of theirs has to be forgotten."""
+    rows = [
+        {"account": deal.account, "deal_id": deal.id, "entity": entity, "entity_id": entity_id}
+        for deal in found
+        for entity, ids in (("contact", deal.contact_ids), ("company", (deal.company_id,)))
+        for entity_id in ids
+        if entity_id
+    ]
+    upsert(conn, deal_links, rows)
 
 
 def linked_deals(conn: Connection, account: str, entity: str, entity_id: str) -> list[str]:

@@ -48,14 +48,13 @@ def receive(
     source: Source,
     payload: Mapping[str, Any],
     now: datetime,
-    ignore: bool = False,
+    status: InboxStatus = "new",
 ) -> int:
     """Store an event; its row id. A repeat of one that is known opens the same row again and is counted.
 
     A repeat is not thrown away: with one-second time stamps two real changes can look the same, and reading
     a deal once too often costs less than missing a move.
     """
-    status: InboxStatus = "ignored" if ignore else "new"
     row_id = insert_new(
         conn,
         inbox,

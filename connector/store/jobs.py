@@ -47,6 +47,9 @@ CANDIDATES = 8
 PRUNE_BATCH = 1000
 ERROR_LENGTH = 4000
 DEFAULT_QUEUE = "work"
+#: Jobs that take long or that nobody waits for have a queue of their own: a deal that moved never stands
+#: behind them.
+BACKGROUND = "background"
 DEFAULT_MAX_ATTEMPTS = 12
 
 

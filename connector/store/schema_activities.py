@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table
+from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, text
 
 from connector.store.schema_types import Amount, RowId, UtcDateTime, metadata
 
@@ -102,6 +102,7 @@ invoices = Table(
     # Our own document of this invoice; None where the CRM alone has it.
     Column("document_id", RowId),
     Column("is_deleted", Boolean, nullable=False, default=False),
+    Column("number", String(64), nullable=False, default="", server_default=text("''")),
     Index(None, "account", "deal_id"),
     Index(None, "account", "issued_at"),
     Index(None, "account", "paid_at"),

@@ -11,14 +11,12 @@ from tests.crm.hooks import check_webhook, hook_files, read_hook
 
 FORM = "application/x-www-form-urlencoded"
 ADDED, CHANGED, MOVED = EventKind.DEAL_ADDED, EventKind.DEAL_CHANGED, EventKind.DEAL_STAGE_CHANGED
+ACTIVITY = EventKind.ACTIVITY_CHANGED
 
 #: Events that amoCRM sends and we record without acting on them.
 KNOWN_UNUSED = {
     ("leads", "mail_in"),
-    ("task", "update"),
     ("unsorted", "delete"),
-    ("talk", "update"),
-    ("message", "add"),
 }
 
 
@@ -35,7 +33,8 @@ KNOWN_UNUSED = {
         ("leads_responsible", [(CHANGED, "50110021")]),
         ("leads_restore", [(CHANGED, "50110021")]),
         ("leads_delete", [(EventKind.DEAL_DELETED, "50110021")]),
-        ("leads_note", [(EventKind.OTHER, "50110021")]),
+        ("leads_note", [(ACTIVITY, "50110021")]),
+        ("contacts_note__company", [(ACTIVITY, "40330050")]),
         ("contacts_add", [(EventKind.CONTACT_CHANGED, "40330001")]),
         ("contacts_update__linked", [(EventKind.CONTACT_CHANGED, "40330001")]),
         ("contacts_add__company", [(EventKind.COMPANY_CHANGED, "40330050")]),
@@ -43,10 +42,12 @@ KNOWN_UNUSED = {
         ("event_lead_appeared_in_status__widget", [(MOVED, "50110025")]),
         ("event_mail_in__widget", [(EventKind.OTHER, "50110025")]),
         ("leads_mail_in__digital_pipeline", [(EventKind.OTHER, "50110023")]),
-        ("task_update__nested", [(EventKind.OTHER, "60440001")]),
+        ("task_add", [(ACTIVITY, "60440001")]),
+        ("task_update__nested", [(ACTIVITY, "60440001")]),
+        ("task_delete", [(EventKind.ACTIVITY_DELETED, "60440001 task:60440001")]),
         ("unsorted_delete__accepted", [(EventKind.OTHER, "")]),
-        ("talk_update", [(EventKind.OTHER, "")]),
-        ("message_add__incoming", [(EventKind.OTHER, "")]),
+        ("talk_update", [(ACTIVITY, "")]),
+        ("message_add__incoming", [(ACTIVITY, "")]),
     ],
 )
 def test_a_delivery_says_what_happened_to_what(name: str, expect: list[tuple[EventKind, str]]) -> None:
@@ -67,7 +68,7 @@ def test_every_recorded_event_has_a_handler_or_is_known_as_unused(path) -> None:
         f'    ("{entity}", "{action}"): deal_changed,'
     )
     assert all(event.kind is EventKind.OTHER for event in read_hook(path).events) == (
-        (entity, action) in KNOWN_UNUSED or action == "note"
+        (entity, action) in KNOWN_UNUSED
     )
 
 
@@ -77,8 +78,8 @@ def test_every_handler_has_a_recorded_delivery(key: tuple[str, str]) -> None:
 
 
 def test_an_unused_event_says_what_it_was() -> None:
-    body = check_webhook("amocrm", "talk_update", [(EventKind.OTHER, "")])
-    assert body.events[0].note == "unsupported talk.update"
+    body = check_webhook("amocrm", "unsorted_delete__accepted", [(EventKind.OTHER, "")])
+    assert body.events[0].note == "unsupported unsorted.delete"
 
 
 def test_the_time_of_change_is_read() -> None:

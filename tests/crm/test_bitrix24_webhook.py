@@ -15,7 +15,7 @@ MEMBER = "0123456789abcdef0123456789abcdef"
 AUTH = f"&ts=1764003000&auth[member_id]={MEMBER}&auth[application_token]=t".encode()
 
 #: Events that Bitrix24 sends and we record without acting on them.
-KNOWN_UNUSED = {"ONCRMREQUISITEUPDATE", "ONCRMTIMELINECOMMENTADD", "ONTASKADD", "ONIMBOTMESSAGEADD"}
+KNOWN_UNUSED = {"ONCRMREQUISITEUPDATE", "ONCRMTIMELINECOMMENTADD", "ONIMBOTMESSAGEADD"}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,11 @@ KNOWN_UNUSED = {"ONCRMREQUISITEUPDATE", "ONCRMTIMELINECOMMENTADD", "ONTASKADD", 
         ("ONCRMCOMPANYUPDATE", (EventKind.COMPANY_CHANGED, "88")),
         ("ONCRMREQUISITEUPDATE", (EventKind.OTHER, "31")),
         ("ONCRMTIMELINECOMMENTADD__application", (EventKind.OTHER, "990")),
-        ("ONTASKADD__application", (EventKind.OTHER, "515")),
+        ("ONTASKADD__application", (EventKind.ACTIVITY_CHANGED, "515")),
+        ("ONTASKUPDATE__application", (EventKind.ACTIVITY_CHANGED, "515")),
+        ("ONTASKDELETE__application", (EventKind.ACTIVITY_DELETED, "515")),
+        ("ONCRMACTIVITYADD", (EventKind.ACTIVITY_CHANGED, "3310")),
+        ("ONCRMACTIVITYDELETE", (EventKind.ACTIVITY_DELETED, "activity:3310 todo:3310")),
         ("ONIMBOTMESSAGEADD__application", (EventKind.OTHER, "")),
         ("robot__deal", (EventKind.DEAL_CHANGED, "1042")),
         ("robot__rule", (EventKind.DEAL_CHANGED, "1042")),
@@ -69,8 +73,8 @@ def test_no_token_is_left_in_what_is_stored(path) -> None:
 
 
 def test_an_unused_event_says_what_it_was() -> None:
-    body = check_webhook("bitrix24", "ONTASKADD__application", [(EventKind.OTHER, "515")])
-    assert body.events[0].note == "unsupported ONTASKADD"
+    body = check_webhook("bitrix24", "ONCRMREQUISITEUPDATE", [(EventKind.OTHER, "31")])
+    assert body.events[0].note == "unsupported ONCRMREQUISITEUPDATE"
 
 
 def test_the_time_of_sending_is_read() -> None:

@@ -42,7 +42,7 @@ def _pipeline(pipeline_id: str, name: str, stages: tuple[str, ...]) -> Pipeline:
 
 PIPELINES = (
     _pipeline("1", "Продажи", _NAMES),
-    _pipeline("2", "Повторные продажи", ("Потребность", "Счёт выставлен")),
+    _pipeline("2", "Повторные продажи", ("Потребность", "Предложение отправлено", "Счёт выставлен")),
 )
 USERS = (
     User("11", "Анна Азарова", "anna@example.ru"),

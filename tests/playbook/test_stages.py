@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from connector.domain import Outcome
 from connector.playbook.check import check_against_crm, check_fields, check_names
 from connector.playbook.load import parse_playbook
 from connector.playbook.model import Playbook, UpdateAction
-from connector.playbook.stages import circles, target_stage
+from connector.playbook.stages import circles, marked, target_stage
 from tests.playbook.samples import LOSS_REASONS, PIPELINES, USERS
 
 THERE = "{name: Туда, when: {enters: Квалификация}, do: [{update: {stage: Договор отправлен}}]}"
@@ -85,3 +86,24 @@ def test_stage_is_looked_for_where_the_deal_is() -> None:
     assert (found.pipeline_id, found.name) == ("2", "Счёт выставлен")
     assert target_stage(PIPELINES, UpdateAction(stage="won", pipeline="Продажи"), "2").pipeline_id == "1"  # type: ignore[union-attr]
     assert target_stage(PIPELINES, UpdateAction(stage="Нет такого")) is None
+
+
+def test_marked_stages_are_the_named_one_and_all_after_it_but_the_lost() -> None:
+    marks = parse_playbook("stages: [{pipeline: Продажи, qualified: Встреча проведена}]").stages
+    sales = next(pipeline for pipeline in PIPELINES if pipeline.name == "Продажи")
+    qualified, key = marked(PIPELINES, marks)
+    names = [stage.name for stage in sales.stages if (sales.id, stage.id) in qualified]
+    open_names = [stage.name for stage in sales.stages if stage.outcome is Outcome.OPEN]
+    assert names[:-1] == open_names[open_names.index("Встреча проведена") :]
+    assert [stage.outcome for stage in sales.stages if stage.name == names[-1]] == [Outcome.WON]
+    assert {pipeline_id for pipeline_id, _ in qualified} == {sales.id}
+    assert key == set()
+
+
+def test_a_pipeline_with_an_entry_of_its_own_leaves_the_common_one() -> None:
+    text = "stages: [{key: Счёт выставлен}, {pipeline: повторные продажи, key: Потребность}]"
+    repeat = next(pipeline for pipeline in PIPELINES if pipeline.name == "Повторные продажи")
+    _, key = marked(PIPELINES, parse_playbook(text).stages)
+    assert {stage_id for pipeline_id, stage_id in key if pipeline_id == repeat.id} == {
+        stage.id for stage in repeat.stages if stage.outcome is not Outcome.LOST
+    }

@@ -3,7 +3,8 @@ of them count.
 
 - calls, letters, text messages and people's notes are notes of deals, contacts and companies (calls that
   telephony adds through «Звонки» become such notes);
-- meetings are tasks of the type «Встреча», whose agreed start is the task's term;
+- meetings are tasks of the type «Встреча», whose agreed start is the task's term; one that was closed took
+  place when it was closed, as amoCRM's own reports count;
 - messages of chats are events; their text is in no answer of the API.
 Source: amoCRM developers' docs, pages «События и примечания», «Задачи», «Звонки».
 """
@@ -12,18 +13,19 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from connector.crm.amocrm.api import AmoApi, Params, Reader
 from connector.crm.amocrm.event_log import Entry, EventLog, of_types
 from connector.crm.amocrm.tasks import AmoTask, Tasks
-from connector.crm.amocrm.walks import Row, by_change
+from connector.crm.amocrm.walks import Row, by_change, chunks
 from connector.crm.wild import Wild
 from connector.domain import Activity, ActivityKind, Direction
 
-NOTE_TYPES = ("call_in", "call_out", "sms_in", "sms_out", "amomail_message", "common")
+TALK_TYPES = ("call_in", "call_out", "sms_in", "sms_out", "amomail_message")
+NOTE_TYPES = (*TALK_TYPES, "common")
 
 MESSAGE_TYPES = {"incoming_chat_message": Direction.IN, "outgoing_chat_message": Direction.OUT}
 
@@ -35,12 +37,25 @@ _CANCELLED = re.compile(r"отмен|не состоял|не приш|не пр
 
 COLLECTIONS = ("leads", "contacts", "companies")
 
+#: Ids in one address, which servers cut at 8 KB.
+IDS_AT_ONCE = 100
+
 
 class Activities:
-    """Reads the activities of one account. `meeting_types`: ids of the task types that are meetings."""
+    """Reads the activities of one account. `meeting_types`: ids of the task types that are meetings; `notes`:
+    whether people's notes are wanted too."""
 
-    def __init__(self, api: AmoApi, log: EventLog, tasks: Tasks, meeting_types: frozenset[int]) -> None:
+    def __init__(
+        self,
+        api: AmoApi,
+        log: EventLog,
+        tasks: Tasks,
+        meeting_types: frozenset[int],
+        *,
+        notes: bool = True,
+    ) -> None:
         self._api = api
+        self._note_types = NOTE_TYPES if notes else TALK_TYPES
         self._log = log
         self._tasks = tasks
         self._meetings: Params = [("filter[task_type][]", kind) for kind in sorted(meeting_types)]
@@ -76,8 +91,20 @@ class Activities:
         for row in heapq.merge(*notes, meetings, messages, key=lambda row: row.at):
             yield row.thing
 
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids of activities and tasks that are there; messages of chats never go."""
+        notes = [one.removeprefix("note:") for one in ids if one.startswith("note:")]
+        tasks = {one: one.removeprefix("task:") for one in ids if one.isdigit() or one.startswith("task:")}
+        there = {one for one in ids if not one.startswith("note:") and one not in tasks}
+        for some in chunks(notes, IDS_AT_ONCE):
+            chosen: Params = [("filter[id][]", one) for one in some]
+            for name in COLLECTIONS:
+                there.update(self._api.pages(f"{name}/notes", "notes", _note_id, chosen))
+        left = self._tasks.existing(sorted(set(tasks.values()), key=int))
+        return there | {one for one, number in tasks.items() if number in left}
+
     def _notes(self, path: str, collection: str, since: datetime | None) -> Iterator[Row[Activity]]:
-        params: Params = [("filter[note_type][]", kind) for kind in NOTE_TYPES]
+        params: Params = [("filter[note_type][]", kind) for kind in self._note_types]
         found = by_change(self._api, f"{path}/notes", "notes", _reader(collection), params, since)
         # A filter that is not understood gives notes of other types too; they are none of ours.
         return (Row(row.at, row.id, row.thing) for row in found if row.thing is not None)
@@ -93,6 +120,10 @@ class Activities:
 
     def _is_meeting(self, row: Row[AmoTask]) -> bool:
         return row.thing.type_id in self._meeting_types
+
+
+def _note_id(item: Wild) -> str:
+    return f"note:{item['id'].id()}"
 
 
 def _reader(collection: str) -> Reader[Row[Activity | None]]:
@@ -113,6 +144,7 @@ def _note(item: Wild, collection: str) -> Activity | None:
         id=f"note:{item['id'].id()}",
         kind=ActivityKind.NOTE,
         created_at=at,
+        updated_at=item["updated_at"].unix(),
         deal_ids=(entity_id,) if collection == "leads" else (),
         contact_ids=(entity_id,) if collection == "contacts" else (),
         company_ids=(entity_id,) if collection == "companies" else (),
@@ -164,23 +196,20 @@ def _whole(params: Wild, name: str) -> int | None:
 
 
 def _meeting(row: Row[AmoTask]) -> Row[Activity]:
-    """A closed one took place at its agreed time, or earlier, when it was closed before that."""
     task = row.thing
     is_cancelled = task.completed_at is not None and bool(_CANCELLED.search(task.result))
-    happened_at = None
-    if task.completed_at is not None and not is_cancelled:
-        happened_at = min(task.due_at or task.completed_at, task.completed_at)
     entity_id = (task.entity_id,) if task.entity_id is not None else ()
     meeting = Activity(
         id=f"task:{task.id}",
         kind=ActivityKind.MEETING,
         created_at=task.created_at,
+        updated_at=task.updated_at,
         deal_ids=entity_id if task.entity_type == "leads" else (),
         contact_ids=entity_id if task.entity_type == "contacts" else (),
         company_ids=entity_id if task.entity_type == "companies" else (),
         responsible_id=task.responsible_id,
         planned_at=task.due_at,
-        happened_at=happened_at,
+        happened_at=None if is_cancelled else task.completed_at,
         is_cancelled=is_cancelled,
         text="\n".join(filter(None, (task.text, task.result))),
     )
@@ -218,6 +247,7 @@ def _message(entry: Entry) -> Row[Activity]:
         id=f"message:{own_id}",
         kind=ActivityKind.MESSAGE,
         created_at=entry.at,
+        updated_at=entry.at,
         deal_ids=(entry.entity_id,) if entry.entity_type == "lead" else (),
         contact_ids=tuple(dict.fromkeys(filter(None, contacts))),
         company_ids=(entry.entity_id,) if entry.entity_type == "company" else (),

@@ -211,13 +211,17 @@ class AmoCrmClient:
     def products(self) -> Iterator[Product]:
         return self._set_up.products(self._account.settings().currency)
 
-    def activities(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[Activity]:
-        meeting_types = self._account.settings().meeting_types
-        activities = Activities(self._api, self._log, self._tasks, meeting_types)
+    def activities(
+        self, *, since: datetime | None = None, deal_id: str | None = None, brief: bool = False
+    ) -> Iterator[Activity]:
+        activities = self._activities(notes=not brief)
         return activities.changed(since) if deal_id is None else activities.of_deal(deal_id, since)
 
+    def existing_activities(self, ids: Sequence[str]) -> set[str]:
+        return self._activities().existing(ids)
+
     def tasks(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[CrmTask]:
-        return self._tasks.of_deals(since, deal_id)
+        return self._tasks.of_deals(since, deal_id, self._account.settings().meeting_types)
 
     def invoices(self, *, since: datetime | None = None) -> Iterator[CrmInvoice]:
         return self._invoices().changed(since)
@@ -278,6 +282,10 @@ class AmoCrmClient:
     def _wire(self) -> Wire:
         settings = self._account.settings()
         return Wire(self.account, settings.currency, settings.zone)
+
+    def _activities(self, *, notes: bool = True) -> Activities:
+        meeting_types = self._account.settings().meeting_types
+        return Activities(self._api, self._log, self._tasks, meeting_types, notes=notes)
 
     def _deals(self) -> Deals:
         settings = self._account.settings()

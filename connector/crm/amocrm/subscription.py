@@ -13,7 +13,7 @@ from connector.crm.base import Subscription
 from connector.crm.wild import Wild
 from connector.errors import CrmError
 
-#: Notes and tasks are left out: we write them ourselves, and no rule starts from them.
+#: Those of notes, tasks and talks only wake the reading of activities: no rule starts from them.
 EVENTS = (
     "add_lead",
     "update_lead",
@@ -25,6 +25,14 @@ EVENTS = (
     "update_contact",
     "add_company",
     "update_company",
+    "note_lead",
+    "note_contact",
+    "note_company",
+    "add_task",
+    "update_task",
+    "delete_task",
+    "add_talk",
+    "update_talk",
 )
 
 SWITCHED_OFF = (

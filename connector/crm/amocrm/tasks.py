@@ -13,11 +13,17 @@ from datetime import datetime
 from connector.clock import Clock
 from connector.crm.amocrm.api import AmoApi, Params
 from connector.crm.amocrm.event_log import EventLog, of_types
-from connector.crm.amocrm.walks import CLOCK_SKEW, Row, by_spans, first_moment, span, unix
+from connector.crm.amocrm.walks import CLOCK_SKEW, Row, by_spans, chunks, first_moment, span, unix
 from connector.crm.wild import Malformed, Wild
 from connector.domain import CrmTask
 
 COMPLETED = "task_completed"
+
+IDS_AT_ONCE = 100
+
+#: A span of time whose log tells of no completion at all is older than the log, or was imported: more tasks
+#: than this are not asked for one by one there.
+ASKED_SINGLY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ class Tasks:
         self._log = log
         self._clock = clock
 
-    def of_deals(self, since: datetime | None, deal_id: str | None) -> Iterator[CrmTask]:
+    def of_deals(
+        self, since: datetime | None, deal_id: str | None, meeting_types: frozenset[int]
+    ) -> Iterator[CrmTask]:
         """Tasks of deals made or changed at or after `since`, oldest change first."""
         about_one = iter(self.about("leads", deal_id, since)) if deal_id is not None else None
         for row in about_one or self.changed(since, [("filter[entity_type]", "leads")]):
@@ -61,7 +69,16 @@ class Tasks:
                 due_at=task.due_at,
                 completed_at=task.completed_at,
                 result=task.result,
+                is_meeting=task.type_id in meeting_types,
             )
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Those of these tasks that are there."""
+        there: set[str] = set()
+        for some in chunks(ids, IDS_AT_ONCE):
+            chosen: Params = [("filter[id][]", one) for one in some]
+            there.update(self._api.pages("tasks", "tasks", lambda item: item["id"].id(), chosen))
+        return there
 
     def about(
         self, entity: str, entity_id: str, since: datetime | None, params: Params = ()
@@ -102,6 +119,8 @@ class Tasks:
         """When each closed task was closed: by its last event, else, as with imported ones, by its change."""
         closed = {task.id: task.updated_at for task in tasks if task.is_completed}
         unknown = sorted(closed.keys() - known.keys(), key=int)
+        if not known and len(unknown) > ASKED_SINGLY:
+            unknown = []
         told = {entry.entity_id: entry.at for entry in self._log.of("task", unknown, [COMPLETED])}
         return {task_id: known.get(task_id) or told.get(task_id) or at for task_id, at in closed.items()}
 

@@ -42,9 +42,24 @@ def deal_deleted(item: Wild) -> Meaning:
     return EventKind.DEAL_DELETED, item["id"].id(), ""
 
 
-def deal_noted(item: Wild) -> Meaning:
-    """A note changes nothing of the deal; the body nests it one level deeper."""
-    return EventKind.OTHER, item["note"]["element_id"].id(), "note in a deal"
+def noted(item: Wild) -> Meaning:
+    """A call, a letter or a note of a deal or a client: no change of theirs; nested one level deeper."""
+    note = item.get("note")
+    return EventKind.ACTIVITY_CHANGED, (note.id_at("element_id") if note is not None else None) or "", ""
+
+
+def task_changed(item: Wild) -> Meaning:
+    return EventKind.ACTIVITY_CHANGED, item["id"].id(), ""
+
+
+def task_deleted(item: Wild) -> Meaning:
+    """Whether it was a meeting or another task is told by our own memory alone."""
+    number = item["id"].id()
+    return EventKind.ACTIVITY_DELETED, f"{number} task:{number}", ""
+
+
+def talked(item: Wild) -> Meaning:
+    return EventKind.ACTIVITY_CHANGED, _some_id(item), ""
 
 
 def contact_changed(item: Wild) -> Meaning:
@@ -64,17 +79,26 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("leads", "responsible"): deal_changed,
     ("leads", "restore"): deal_changed,
     ("leads", "delete"): deal_deleted,
-    ("leads", "note"): deal_noted,
+    ("leads", "note"): noted,
     ("contacts", "add"): contact_changed,
     ("contacts", "update"): contact_changed,
     ("contacts", "responsible"): contact_changed,
     ("contacts", "restore"): contact_changed,
     ("contacts", "delete"): contact_changed,
+    ("contacts", "note"): noted,
     ("companies", "add"): company_changed,
     ("companies", "update"): company_changed,
     ("companies", "responsible"): company_changed,
     ("companies", "restore"): company_changed,
     ("companies", "delete"): company_changed,
+    ("companies", "note"): noted,
+    ("task", "add"): task_changed,
+    ("task", "update"): task_changed,
+    ("task", "responsible"): task_changed,
+    ("task", "delete"): task_deleted,
+    ("talk", "add"): talked,
+    ("talk", "update"): talked,
+    ("message", "add"): talked,
 }
 
 #: Widget triggers of the digital pipeline, by `event.type_code`.

@@ -8,7 +8,8 @@ Source: Bitrix24 REST docs, pages «Дела: список», «Привязки
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -52,6 +53,12 @@ _PROVIDERS: Final = {
 }
 _DIRECTIONS: Final = {"1": Direction.IN, "2": Direction.OUT}
 
+#: How a manager begins the name or the description of a meeting that did not take place: the portal has no
+#: mark for it.
+_CANCELLED: Final = re.compile(
+    r"\W*((встреча|клиент)\s+)?(отмен|не\s+состоял|не\s+приш|не\s+приех|перен[её]с|cancel)", re.IGNORECASE
+)
+
 #: The telephony enters calls by itself; a call that a person wrote down has another provider.
 _TELEPHONY: Final = "VOXIMPLANT_CALL"
 _ANSWERED: Final = "200"
@@ -66,6 +73,8 @@ class _Entry:
     is_telephony: bool
     is_completed: bool
     starts_at: datetime | None
+    agreed_at: datetime | None
+    is_cancelled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +92,52 @@ class Activities:
         self._clock = clock
         self._may_read_calls = True
 
-    def read(self, since: datetime | None, deal_id: str | None) -> Iterator[Activity]:
+    def read(self, since: datetime | None, deal_id: str | None, *, brief: bool = False) -> Iterator[Activity]:
         """Those that changed at or after `since`, oldest change first; then the notes, deal by deal."""
         for some in _chunks((entry for _, entry in self._listed(since, deal_id) if entry is not None), BATCH):
-            for activity in self._completed(some):
+            for activity in self._completed(some, brief=brief):
                 if deal_id is None or deal_id in activity.deal_ids:
                     yield activity
+        if brief:
+            return
         deal_ids = [deal_id] if deal_id is not None else self._touched_deals(since)
         for some_deals in _chunks(deal_ids, BATCH):
             yield from self._notes(some_deals, since)
+
+    def existing(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids of activities, to-dos and tasks that the portal still has; comments are taken
+        for there."""
+        of_crm = {one: one.partition(":")[2] for one in ids if one.startswith(("activity:", "todo:"))}
+        of_module = [one for one in ids if one.isdigit()]
+        there = set(ids) - of_crm.keys() - set(of_module)
+        activities = self._with_ids(LIST, "ID", [*of_crm.values()])
+        there |= {one for one, number in of_crm.items() if number in activities}
+        return there | self._with_ids("tasks.task.list", "id", of_module, "tasks")
+
+    def _with_ids(self, method: str, key: str, ids: Sequence[str], *place: str) -> set[str]:
+        def read(result: Wild) -> set[str]:
+            for step in place:
+                result = result[step]
+            return {item[key].id() for item in result.each()}
+
+        commands: dict[str, tuple[str, Params]] = {
+            f"page{start}": (
+                method,
+                {
+                    "filter": {"ID": [int(one) for one in ids[start : start + PAGE]]},
+                    "select": ["ID"],
+                    "order": {"ID": "ASC"},
+                },
+            )
+            for start in range(0, len(ids), PAGE)
+        }
+        there: set[str] = set()
+        for some in _chunks(commands.items(), BATCH):
+            answers = self._api.batch(dict(some))
+            for name, _ in some:
+                there |= answers.read(name, read)
+        # A list that does not know the filter gives all it has.
+        return there & set(ids)
 
     def _listed(
         self, since: datetime | None, deal_id: str | None
@@ -101,9 +147,10 @@ class Activities:
         params: Params = {"filter": filters, "select": list(SELECT)}
         return ChangeList(self._api, LIST, params, NAMES, _read_entry).since(since)
 
-    def _completed(self, entries: list[_Entry]) -> Iterator[Activity]:
+    def _completed(self, entries: list[_Entry], *, brief: bool) -> Iterator[Activity]:
         """With all that they are bound to, and what the telephony says of calls; two requests for 50."""
-        bindings = self._bindings(entries)
+        unbound = [entry for entry in entries if not entry.activity.deal_ids] if brief else entries
+        bindings = self._bindings(unbound) if unbound else {}
         calls = self._calls([entry.id for entry in entries if entry.activity.kind is ActivityKind.CALL])
         for entry in entries:
             activity = _bound(entry.activity, bindings.get(entry.id, ()))
@@ -189,6 +236,7 @@ def _read_entry(item: Wild) -> _Entry | None:
         id=f"activity:{item['ID'].id()}",
         kind=kind,
         created_at=item["CREATED"].iso(),
+        updated_at=item["LAST_UPDATED"].iso(),
         responsible_id=item.id_at("RESPONSIBLE_ID"),
         direction=_DIRECTIONS.get(item.text_at("DIRECTION")),
         text="\n".join(filter(None, (item.text_at("SUBJECT"), item.text_at("DESCRIPTION")))),
@@ -199,13 +247,18 @@ def _read_entry(item: Wild) -> _Entry | None:
         is_telephony=item.text_at("PROVIDER_ID") == _TELEPHONY,
         is_completed=completed is not None and completed.flag(),
         starts_at=moment_at(item, "START_TIME"),
+        agreed_at=moment_at(item, "DEADLINE"),
+        is_cancelled=any(_CANCELLED.match(line) for line in activity.text.splitlines()),
     )
 
 
 def _with_time(entry: _Entry, activity: Activity, call: _CallRecord | None) -> Activity:
     """When it took place. A missed call waits uncompleted and has happened; a meeting that nobody completed
-    has not; a letter to a client that is not completed was never sent."""
-    has_happened = (
+    has not, nor one that was completed as cancelled; a letter to a client that is not completed was never
+    sent."""
+    is_meeting = activity.kind is ActivityKind.MEETING
+    is_cancelled = is_meeting and entry.is_completed and entry.is_cancelled
+    has_happened = not is_cancelled and (
         entry.is_completed
         or activity.kind is ActivityKind.MESSAGE
         or (activity.kind is ActivityKind.EMAIL and activity.direction is Direction.IN)
@@ -214,8 +267,12 @@ def _with_time(entry: _Entry, activity: Activity, call: _CallRecord | None) -> A
     at = (call.at if call is not None else None) or entry.starts_at or activity.created_at
     return replace(
         activity,
-        planned_at=entry.starts_at if activity.kind is ActivityKind.MEETING else None,
+        # A meeting's start is moved to when it took place; what was agreed stays its deadline.
+        planned_at=((entry.agreed_at if entry.is_completed else None) or entry.starts_at)
+        if is_meeting
+        else None,
         happened_at=at if has_happened else None,
+        is_cancelled=is_cancelled,
         answered=call.is_answered if call is not None else None,
         duration_s=call.duration_s if call is not None else None,
     )
@@ -272,6 +329,7 @@ def _read_note(item: Wild) -> Activity:
         id=f"comment:{item['ID'].id()}",
         kind=ActivityKind.NOTE,
         created_at=created_at,
+        updated_at=created_at,
         responsible_id=item.id_at("AUTHOR_ID"),
         happened_at=created_at,
         text=item.text_at("COMMENT"),

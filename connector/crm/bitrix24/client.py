@@ -162,9 +162,14 @@ class Bitrix24Client:
                 found.update(dict.fromkeys(self._items(params, lambda item: item["id"].id()).rows()))
         return list(found)
 
-    def activities(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[Activity]:
+    def activities(
+        self, *, since: datetime | None = None, deal_id: str | None = None, brief: bool = False
+    ) -> Iterator[Activity]:
         """Oldest change first; the notes, which the portal gives deal by deal only, come last."""
-        return self._activities.read(since, deal_id)
+        return self._activities.read(since, deal_id, brief=brief)
+
+    def existing_activities(self, ids: Sequence[str]) -> set[str]:
+        return self._activities.existing(ids)
 
     def tasks(self, *, since: datetime | None = None, deal_id: str | None = None) -> Iterator[CrmTask]:
         """Tasks of the task module and the CRM's own to-dos."""

@@ -26,6 +26,12 @@ EVENTS = {
     "ONCRMCONTACTUPDATE": "Обновление контакта",
     "ONCRMCOMPANYADD": "Создание компании",
     "ONCRMCOMPANYUPDATE": "Обновление компании",
+    "ONCRMACTIVITYADD": "Создание дела",
+    "ONCRMACTIVITYUPDATE": "Обновление дела",
+    "ONCRMACTIVITYDELETE": "Удаление дела",
+    "ONTASKADD": "Создание задачи",
+    "ONTASKUPDATE": "Обновление задачи",
+    "ONTASKDELETE": "Удаление задачи",
 }
 
 #: What an application binds: a move to another pipeline is told to applications alone.

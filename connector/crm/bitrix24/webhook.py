@@ -45,6 +45,21 @@ def _about(kind: EventKind) -> Handler:
     return read
 
 
+def _deleted_activity(data: Wild) -> tuple[EventKind, str]:
+    """Whether it was a to-do or another activity is told by our own memory alone."""
+    number = data["FIELDS"]["ID"].id()
+    return EventKind.ACTIVITY_DELETED, f"activity:{number} todo:{number}"
+
+
+def _task(kind: EventKind, part: str) -> Handler:
+    """A handler for tasks: `data[FIELDS_AFTER][ID]`, and only «before» of a deleted one."""
+
+    def read(data: Wild) -> tuple[EventKind, str]:
+        return kind, data[part]["ID"].id()
+
+    return read
+
+
 HANDLERS: dict[str, Handler] = {
     "ONCRMDEALADD": _about(EventKind.DEAL_ADDED),
     # A move inside a pipeline comes as a plain update, …
@@ -58,6 +73,12 @@ HANDLERS: dict[str, Handler] = {
     "ONCRMCOMPANYADD": _about(EventKind.COMPANY_CHANGED),
     "ONCRMCOMPANYUPDATE": _about(EventKind.COMPANY_CHANGED),
     "ONCRMCOMPANYDELETE": _about(EventKind.COMPANY_CHANGED),
+    "ONCRMACTIVITYADD": _about(EventKind.ACTIVITY_CHANGED),
+    "ONCRMACTIVITYUPDATE": _about(EventKind.ACTIVITY_CHANGED),
+    "ONCRMACTIVITYDELETE": _deleted_activity,
+    "ONTASKADD": _task(EventKind.ACTIVITY_CHANGED, "FIELDS_AFTER"),
+    "ONTASKUPDATE": _task(EventKind.ACTIVITY_CHANGED, "FIELDS_AFTER"),
+    "ONTASKDELETE": _task(EventKind.ACTIVITY_DELETED, "FIELDS_BEFORE"),
 }
 
 SUPPORTED = sorted(HANDLERS)

@@ -202,6 +202,7 @@ def user(item: Wild, departments: Mapping[str, str] | None = None) -> User:
         email=item.text_at("EMAIL"),
         is_active=active is None or active.flag(),
         team=(departments or {}).get(own, ""),
+        timezone=item.text_at("TIME_ZONE"),
     )
 
 
