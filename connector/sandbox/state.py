@@ -117,6 +117,7 @@ class ProductRow:
 
     `is_vat_on_top`: people typed the price without VAT, and it was added. `net_price`: that very price after
     the discount, where `price` was rounded; None where it follows from `price`.
+    product_id: 0 for a row without a product of the catalogue.
     """
 
     id: int
@@ -129,6 +130,7 @@ class ProductRow:
     is_vat_on_top: bool = False
     net_price: Decimal | None = None
     discount_in_percent: bool = True
+    product_id: int = 0
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 Shares nothing with `connector.crm`: the two meet over HTTP.
 
-Not simulated: REST 3.0, classic methods of quotes, bots, connectors of open lines, the site's pages. One
+Not simulated: REST 3.0, delivery to bots, connectors of open lines, the site's pages. One
 application and one inbound webhook a portal, one set of requisites a company and none at a contact, no
 catalogue of products. A generated document's PDF is a blank page with the title, and pictures are not made.
 Rights are not checked beyond scopes and administrators.

@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from connector.sandbox.bitrix24 import user_fields
-from connector.sandbox.bitrix24.entities import Entity, Field, apply_multifield, read_multifield
+from connector.sandbox.bitrix24.entities import (
+    Entity,
+    Field,
+    apply_multifield,
+    nothing,
+    parent,
+    read_multifield,
+)
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.wire import classic_error, item_not_found
 from connector.sandbox.state import Company, Contact, UnknownEntity
@@ -49,12 +56,19 @@ def _first(name: str, type_: str, kind: str, attr: str) -> Field:
     return Field(name, camel=name, read=read, read_only=True, classic=False)
 
 
-def _shortcuts(entity: str) -> tuple[Field, ...]:
+def shortcuts(entity: str) -> tuple[Field, ...]:
+    """`phoneWork`, `email`, `imol` … of the universal methods."""
     kinds = {"Mobile": "MOBILE", "Work": "WORK", "Mailing": "MAILING"}
     mail = {"Home": "HOME", "Work": "WORK", "Mailing": "MAILING"}
     phones = (_first(f"phone{name}", "PHONE", kind, entity) for name, kind in kinds.items())
     mails = (_first(f"email{name}", "EMAIL", kind, entity) for name, kind in mail.items())
-    return (*phones, *mails, _first("email", "EMAIL", "", entity), _first("phone", "PHONE", "", entity))
+    return (
+        *phones,
+        *mails,
+        _first("email", "EMAIL", "", entity),
+        _first("phone", "PHONE", "", entity),
+        _first("imol", "IM", "IMOL", entity),
+    )
 
 
 def _has(name: str, type_: str, entity: str) -> Field:
@@ -91,9 +105,9 @@ def _common(entity: str) -> tuple[Field, ...]:
             attr="updated_at",
             read_only=True,
         ),
-        Field("LEAD_ID", "crm_lead", "Лид", read_only=True),
+        Field("LEAD_ID", "crm_lead", "Лид", read_only=True, settings=parent(1)),
         Field("ADDRESS", title="Адрес"),
-        *(Field(f"ADDRESS_{part}") for part in ADDRESS_PARTS),
+        *(Field(f"ADDRESS_{part}", universal=False) for part in ADDRESS_PARTS),
         Field("ORIGINATOR_ID", title="Внешний источник"),
         Field("ORIGIN_ID", title="Идентификатор элемента во внешнем источнике"),
         Field("ORIGIN_VERSION", title="Версия оригинала"),
@@ -101,7 +115,14 @@ def _common(entity: str) -> tuple[Field, ...]:
         Field("LAST_ACTIVITY_TIME", "datetime", "Последняя активность", attr="updated_at", read_only=True),
         Field("LAST_ACTIVITY_BY", "user", attr="responsible_id", read_only=True),
         Field("OBSERVERS", "user", multiple=True, classic=False),
-        *_shortcuts(entity),
+        Field(
+            "LAST_COMMUNICATION_TIME", title="Дата последней коммуникации", read_only=True, universal=False
+        ),
+        *shortcuts(entity),
+        *map(nothing, ("searchContent", "webformId")),
+        Field(
+            "CATEGORY_ID", "crm_category", "Воронка", read=lambda site, obj: 0, read_only=True, classic=False
+        ),
         *_multifields(entity),
     )
 
@@ -119,7 +140,7 @@ CONTACT_FIELDS = (
     Field("SOURCE_DESCRIPTION", title="Дополнительно об источнике"),
     Field("POST", title="Должность", attr="post"),
     _flag("EXPORT", "N"),
-    Field("COMPANY_ID", "crm_company", "Компания", attr="company_id", zero=True),
+    Field("COMPANY_ID", "crm_company", "Компания", attr="company_id", zero=True, deprecated=True),
     Field(
         "COMPANY_IDS",
         "crm_company",
@@ -128,6 +149,8 @@ CONTACT_FIELDS = (
         multiple=True,
     ),
     *_common("contact"),
+    Field("FACE_ID", "integer", read_only=True, universal=False),
+    *map(nothing, ("shortName", "login")),
 )
 
 COMPANY_FIELDS = (
@@ -136,8 +159,8 @@ COMPANY_FIELDS = (
     Field("COMPANY_TYPE", "crm_status", "Тип компании", camel="typeId", status_type="COMPANY_TYPE"),
     Field("LOGO", "file", "Логотип"),
     Field("ADDRESS_LEGAL", title="Юридический адрес"),
-    Field("REG_ADDRESS", title="Юридический адрес"),
-    *(Field(f"REG_ADDRESS_{part}") for part in ADDRESS_PARTS),
+    Field("REG_ADDRESS", title="Юридический адрес", universal=False),
+    *(Field(f"REG_ADDRESS_{part}", universal=False) for part in ADDRESS_PARTS),
     Field("BANKING_DETAILS", title="Банковские реквизиты"),
     Field("INDUSTRY", "crm_status", "Сфера деятельности", status_type="INDUSTRY"),
     Field("EMPLOYEES", "crm_status", "Кол-во сотрудников", status_type="EMPLOYEES"),
@@ -154,6 +177,7 @@ COMPANY_FIELDS = (
         read_only=True,
     ),
     *_common("company"),
+    *map(nothing, ("ufLogo", "ufStamp", "ufDirectorSign", "ufAccountantSign")),
 )
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from connector.sandbox.bitrix24 import user_fields
-from connector.sandbox.bitrix24.entities import Entity, Field
+from connector.sandbox.bitrix24.entities import Entity, Field, nothing, parent
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.wire import item_not_found
 from connector.sandbox.state import Deal, UnknownEntity
@@ -72,11 +72,6 @@ def _flag(name: str, default: str) -> Field:
     return Field(name, "char", read=lambda site, deal: deal.fields.get(name, default))
 
 
-def _nothing(camel: str) -> Field:
-    """A universal field that portals of today always answer with null."""
-    return Field(camel, camel=camel, read=lambda site, deal: None, read_only=True, classic=False)
-
-
 def _utm(part: str) -> Field:
     name = f"UTM_{part.upper()}"
     return Field(name, title=name, read=lambda site, deal: deal.utm.get(part) or None)
@@ -98,17 +93,18 @@ FIELDS = (
     Field("OPPORTUNITY", "double", "Сумма", read=lambda site, deal: deal.amount or Decimal(0)),
     _flag("IS_MANUAL_OPPORTUNITY", "N"),
     Field("TAX_VALUE", "double", "Ставка налога", read=lambda site, deal: Decimal(0)),
-    Field("COMPANY_ID", "crm_company", "Компания", attr="company_id", zero=True),
+    Field("COMPANY_ID", "crm_company", "Компания", attr="company_id", zero=True, settings=parent(4)),
     Field(
         "CONTACT_ID",
         "crm_contact",
         "Контакт",
         read=lambda site, deal: deal.contact_ids[0] if deal.contact_ids else None,
         zero=True,
+        deprecated=True,
     ),
     Field("CONTACT_IDS", "crm_contact", "Контакты", attr="contact_ids", multiple=True),
-    Field("QUOTE_ID", "crm_quote", "Предложение", read_only=True),
-    Field("LEAD_ID", "crm_lead", "Лид", read_only=True),
+    Field("QUOTE_ID", "crm_quote", "Предложение", read_only=True, settings=parent(7)),
+    Field("LEAD_ID", "crm_lead", "Лид", read_only=True, settings=parent(1)),
     Field("BEGINDATE", "date", "Дата начала", read=begin_day),
     Field("CLOSEDATE", "date", "Предполагаемая дата закрытия", read=close_day),
     _flag("OPENED", "Y"),
@@ -140,7 +136,7 @@ FIELDS = (
     Field("LAST_ACTIVITY_BY", "user", "Автор последней активности", attr="updated_by", read_only=True),
     Field("OBSERVERS", "user", "Наблюдатели", multiple=True, classic=False),
     *map(
-        _nothing,
+        nothing,
         (
             "dateCreateShort",
             "dateModifyShort",

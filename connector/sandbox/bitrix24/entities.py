@@ -7,8 +7,8 @@ the same `Field`s. Knows nothing of calls. Source: reference sections 4.2 to 4.4
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -46,6 +46,7 @@ class Field:
 
     attr: attribute of the portal's object that a write goes to; without it the value lies in its `fields`.
     classic, universal: whether that family of methods knows the field. zero: a universal link is 0 if empty.
+    deprecated, settings: only told in descriptions.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Field:
     universal: bool = True
     zero: bool = False
     items: tuple[tuple[int, str], ...] = ()
+    deprecated: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_user_field(self) -> bool:
@@ -99,6 +102,16 @@ class Entity:
     find: Callable[[Site, int], Any]
     save: Callable[[Site, Any, dict[str, Any], int], Any]
     delete: Callable[[Site, int, int], None]
+
+
+def parent(type_id: int, **more: Any) -> dict[str, Any]:
+    """`settings` of a field that links to an object of that type."""
+    return {**more, "parentEntityTypeId": type_id}
+
+
+def nothing(camel: str) -> Field:
+    """A universal field that portals of today always answer with null."""
+    return Field(camel, camel=camel, read=lambda site, obj: None, read_only=True, classic=False)
 
 
 def camel_name(name: str) -> str:
@@ -253,6 +266,10 @@ def _describe(field_: Field) -> dict[str, Any]:
     }
     if field_.status_type:
         entry["statusType"] = field_.status_type
+    if field_.deprecated:
+        entry["isDeprecated"] = True
+    if field_.settings:
+        entry["settings"] = dict(field_.settings)
     if field_.items:
         entry["items"] = [{"ID": str(number_), "VALUE": text} for number_, text in field_.items]
     return entry

@@ -10,8 +10,15 @@ from decimal import Decimal
 from typing import Any
 
 from connector.sandbox.bitrix24 import user_fields
-from connector.sandbox.bitrix24.clients import ADDRESS_PARTS, MULTIFIELDS
-from connector.sandbox.bitrix24.entities import Entity, Field, apply_multifield, read_multifield
+from connector.sandbox.bitrix24.clients import ADDRESS_PARTS, MULTIFIELDS, shortcuts
+from connector.sandbox.bitrix24.entities import (
+    Entity,
+    Field,
+    apply_multifield,
+    nothing,
+    parent,
+    read_multifield,
+)
 from connector.sandbox.bitrix24.events import Notice
 from connector.sandbox.bitrix24.site import Lead, Site
 from connector.sandbox.bitrix24.wire import item_not_found
@@ -95,16 +102,33 @@ FIELDS = (
     Field("MOVED_TIME", "datetime", read_only=True),
     Field("DATE_CLOSED", "datetime", read=_closed_at, read_only=True),
     _flag("IS_RETURN_CUSTOMER", "N"),
-    *(Field(f"ADDRESS_{part}") for part in ADDRESS_PARTS),
+    *(Field(f"ADDRESS_{part}", universal=False) for part in ADDRESS_PARTS),
     Field("LAST_ACTIVITY_TIME", "datetime", attr="updated_at", read_only=True),
     Field("LAST_ACTIVITY_BY", "user", attr="created_by", read_only=True),
-    Field("COMPANY_ID", "crm_company", zero=True),
-    Field("CONTACT_ID", "crm_contact", zero=True),
+    Field("COMPANY_ID", "crm_company", zero=True, settings=parent(4)),
+    Field("CONTACT_ID", "crm_contact", zero=True, deprecated=True),
     Field("CONTACT_IDS", "crm_contact", multiple=True),
     Field("ORIGINATOR_ID"),
     Field("ORIGIN_ID"),
     *(Field(f"UTM_{part}") for part in ("SOURCE", "MEDIUM", "CAMPAIGN", "CONTENT", "TERM")),
     *map(_multifield, MULTIFIELDS),
+    *shortcuts("lead"),
+    Field("OBSERVERS", "user", multiple=True, classic=False),
+    Field("WEBFORM_ID", "integer", read=lambda site, lead: 0, read_only=True, classic=False),
+    *map(
+        nothing,
+        (
+            "dateCreateShort",
+            "dateModifyShort",
+            "isConvert",
+            "productId",
+            "shortName",
+            "login",
+            "searchContent",
+            "skype",
+            "icq",
+        ),
+    ),
 )
 
 

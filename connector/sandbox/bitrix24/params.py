@@ -76,7 +76,8 @@ def from_request(request: Request) -> dict[str, Any]:
             body = json.loads(request.get_data() or b"{}")
         except (ValueError, RecursionError):
             body = {}
-        data.update(body if isinstance(body, dict) else {})
+        # Old `task.*` methods are called with a bare list: parameters by place.
+        data.update(as_map(body))
     else:
         data.update(nest(request.form.items(multi=True)))
     return data

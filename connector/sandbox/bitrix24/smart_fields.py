@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from connector.sandbox.bitrix24 import user_fields
-from connector.sandbox.bitrix24.entities import Entity, Field
+from connector.sandbox.bitrix24.entities import Entity, Field, nothing, parent
 from connector.sandbox.bitrix24.events import Notice
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.smart import FIRST_DYNAMIC, INVOICE, QUOTE, SmartItem
@@ -64,10 +64,16 @@ _COMMON: Final = (
     _flag("OPENED", "Y"),
     Field("BEGINDATE", "date", "Дата начала"),
     Field("CLOSEDATE", "date", "Дата завершения"),
-    Field("COMPANY_ID", "crm_company", "Компания", zero=True),
-    Field("CONTACT_ID", "crm_contact", "Контакт", zero=True),
+    Field("COMPANY_ID", "crm_company", "Компания", zero=True, settings=parent(4)),
+    Field("CONTACT_ID", "crm_contact", "Контакт", zero=True, deprecated=True),
     Field("CONTACT_IDS", "crm_contact", "Контакты", multiple=True),
-    Field("MYCOMPANY_ID", "crm_company", "Реквизиты вашей компании", zero=True),
+    Field(
+        "MYCOMPANY_ID",
+        "crm_company",
+        "Реквизиты вашей компании",
+        zero=True,
+        settings=parent(4, isMyCompany=True, isEmbeddedEditorEnabled=True),
+    ),
     Field("OPPORTUNITY", "double", "Сумма", read=_amount),
     _flag("IS_MANUAL_OPPORTUNITY", "N"),
     _zero("TAX_VALUE"),
@@ -92,7 +98,9 @@ _COMMON: Final = (
     *(Field(f"UTM_{part}") for part in ("SOURCE", "MEDIUM", "CAMPAIGN", "CONTENT", "TERM")),
 )
 _CATEGORY: Final = Field("CATEGORY_ID", "crm_category", "Воронка", attr="category_id")
-_PARENTS: Final = tuple(Field(f"PARENT_ID_{kind}", "crm_entity") for kind in (1, 2, 3, 4, 7, 31))
+_PARENTS: Final = tuple(
+    Field(f"PARENT_ID_{kind}", "crm_entity", settings=parent(kind)) for kind in (1, 2, 3, 4, 7, 31)
+)
 
 _INVOICE_ONLY: Final = (
     _CATEGORY,
@@ -124,6 +132,8 @@ _QUOTE_ONLY: Final = (
         for name in ("CONTENT", "CONTENT_TYPE", "TERMS", "TERMS_TYPE", "COMMENTS", "COMMENTS_TYPE")
     ),
     Field("LOCATION_ID", "location"),
+    *map(nothing, ("hasProducts", "storageTypeId")),
+    Field("STORAGE_ELEMENT_IDS", "integer", multiple=True, read=lambda site, item: [], read_only=True),
     *(Field(f"CLIENT_{part}") for part in ("TITLE", "ADDR", "CONTACT", "EMAIL", "PHONE", "TP_ID", "TPA_ID")),
     *_PARENTS,
 )
@@ -248,6 +258,34 @@ def entity_for(type_id: int) -> Entity:
         partial(_save, type_id),
         partial(_delete, type_id),
     )
+
+
+#: Fields of a quote that the classic methods call otherwise.
+_CLASSIC_QUOTE: Final = {
+    "STAGE_ID": "STATUS_ID",
+    "CREATED_BY": "CREATED_BY_ID",
+    "UPDATED_BY": "MODIFY_BY_ID",
+    "CREATED_TIME": "DATE_CREATE",
+    "UPDATED_TIME": "DATE_MODIFY",
+}
+
+
+def classic_quote() -> Entity:
+    """A quote as `crm.quote.*` sees it (names of the fields recalled, unverified)."""
+    entity = entity_for(QUOTE)
+    names = {classic: own for own, classic in _CLASSIC_QUOTE.items()}
+
+    def classic_fields(site: Site) -> dict[str, Field]:
+        renamed = (
+            replace(f, name=_CLASSIC_QUOTE.get(f.name, f.name), camel=f.universal_name)
+            for f in entity.fields(site).values()
+        )
+        return {f.name: f for f in renamed}
+
+    def save(site: Site, item: SmartItem | None, values: dict[str, Any], by: int) -> SmartItem:
+        return _save(QUOTE, site, item, {names.get(name, name): v for name, v in values.items()}, by)
+
+    return replace(entity, fields=classic_fields, save=save)
 
 
 def is_dynamic(type_id: int) -> bool:

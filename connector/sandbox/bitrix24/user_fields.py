@@ -16,6 +16,12 @@ from connector.sandbox.bitrix24.site import Site
 LOSS_REASON: Final = "UF_CRM_LOSS_REASON"
 LOSS_REASON_LABEL: Final = "Причина отказа"
 
+#: What a field of that type is set to when nobody said otherwise.
+_SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "string": {"SIZE": 20, "ROWS": 1, "REGEXP": "", "MIN_LENGTH": 0, "MAX_LENGTH": 0, "DEFAULT_VALUE": ""},
+    "enumeration": {"DISPLAY": "LIST", "LIST_HEIGHT": 1, "CAPTION_NO_VALUE": "", "SHOW_NO_VALUE": "Y"},
+}
+
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -43,18 +49,28 @@ def of(site: Site, entity: str) -> list[Field]:
                 made["USER_TYPE_ID"],
                 made["LABEL"],
                 multiple=made["MULTIPLE"] == "Y",
+                settings=_SETTINGS.get(made["USER_TYPE_ID"], {}),
                 items=tuple((item["ID"], item["VALUE"]) for item in made["LIST"]),
             )
     for key in _keys(site, entity):
         code = code_of(site, key)
         if code.startswith("UF_") and code not in found:
-            found[code] = Field(code, "string", stored_name(site, code), read=_reader(key))
+            found[code] = Field(
+                code, "string", stored_name(site, code), read=_reader(key), settings=_SETTINGS["string"]
+            )
     return list(found.values())
 
 
 def loss_reason(site: Site) -> Field:
     items = tuple(sorted(site.portal.loss_reasons.items()))
-    return Field(LOSS_REASON, "enumeration", LOSS_REASON_LABEL, attr="loss_reason_id", items=items)
+    return Field(
+        LOSS_REASON,
+        "enumeration",
+        LOSS_REASON_LABEL,
+        attr="loss_reason_id",
+        items=items,
+        settings=_SETTINGS["enumeration"],
+    )
 
 
 def describe(site: Site, field_: Field, number: int, entity: str) -> dict[str, Any]:
@@ -72,7 +88,7 @@ def describe(site: Site, field_: Field, number: int, entity: str) -> dict[str, A
         "SHOW_IN_LIST": "Y",
         "EDIT_IN_LIST": "Y",
         "IS_SEARCHABLE": "N",
-        "SETTINGS": {},
+        "SETTINGS": dict(field_.settings),
         "EDIT_FORM_LABEL": field_.title,
         "LIST_COLUMN_LABEL": field_.title,
         "LIST_FILTER_LABEL": field_.title,
@@ -80,7 +96,6 @@ def describe(site: Site, field_: Field, number: int, entity: str) -> dict[str, A
         "HELP_MESSAGE": None,
     }
     if field_.type == "enumeration":
-        row["SETTINGS"] = {"DISPLAY": "LIST", "LIST_HEIGHT": 1, "CAPTION_NO_VALUE": "", "SHOW_NO_VALUE": "Y"}
         row["LIST"] = [
             {"ID": str(item), "SORT": str(place * 10), "VALUE": text, "DEF": "N", "XML_ID": f"reason_{item}"}
             for place, (item, text) in enumerate(field_.items, 1)

@@ -24,7 +24,7 @@ from connector.sandbox.bitrix24.wire import (
     parse_int,
     parse_moment,
 )
-from connector.sandbox.state import EntityType, Note, Task
+from connector.sandbox.state import Company, Contact, EntityType, Note, Task
 
 TABLE = MethodTable()
 
@@ -112,7 +112,8 @@ def activity_add(call: Call) -> int:
     check_owner(call, values["OWNER_TYPE_ID"], values["OWNER_ID"])
     if values["TYPE_ID"] != PROVIDER and not values.get("COMMUNICATIONS"):
         raise classic_error("The field COMMUNICATIONS is not defined or invalid.")
-    values["DEADLINE"] = values.get("END_TIME" if values["TYPE_ID"] == TASK_TYPE else "START_TIME")
+    due = "END_TIME" if values["TYPE_ID"] == TASK_TYPE else "START_TIME"
+    values["DEADLINE"] = values.get(due) or call.site.now()
     values["FILES"] = _attached(call, wanted)
     is_sent = (values["TYPE_ID"], values.get("DIRECTION"), values.get("COMPLETED")) == (EMAIL, OUTGOING, "Y")
     number = store_activity(call, values, note_of(call, values, is_sent=is_sent))
@@ -278,6 +279,37 @@ def _cell(call: Call, activity: dict[str, Any], name: str) -> Any:
     return activity.get(name)
 
 
+_TYPES_OF_ADDRESS: Final = {CALL_TYPE: "PHONE", EMAIL: "EMAIL"}
+
+
+def _communication(call: Call, activity: dict[str, Any], place: int, given: dict[str, Any]) -> dict[str, Any]:
+    """Whom an activity was with; names and company are those of today."""
+    type_id, owner_id = parse_int(given.get("ENTITY_TYPE_ID")) or 0, parse_int(given.get("ENTITY_ID")) or 0
+    found = find_object(call.site, type_id, owner_id)
+    settings: dict[str, Any] = {}
+    if isinstance(found, Contact):
+        company = call.site.portal.companies.get(found.company_id or 0)
+        settings = {
+            "HONORIFIC": str(found.fields.get("HONORIFIC") or ""),
+            "NAME": found.name,
+            "SECOND_NAME": found.second_name,
+            "LAST_NAME": found.last_name,
+            "COMPANY_TITLE": company.name if company else "",
+            "COMPANY_ID": str(found.company_id or ""),
+        }
+    elif isinstance(found, Company):
+        settings = {"COMPANY_TITLE": found.name}
+    number = call.site.number_of("communication", activity["ID"], place, start=23)
+    return {
+        "ID": str(number),
+        "TYPE": str(given.get("TYPE") or _TYPES_OF_ADDRESS.get(activity["TYPE_ID"], "")),
+        "VALUE": str(given.get("VALUE") or ""),
+        "ENTITY_ID": str(owner_id),
+        "ENTITY_TYPE_ID": str(type_id),
+        "ENTITY_SETTINGS": settings,
+    }
+
+
 def _present(call: Call, activity: dict[str, Any], names: set[str]) -> dict[str, Any]:
     zone = call.site.zone
     row: dict[str, Any] = {}
@@ -312,7 +344,10 @@ def _present(call: Call, activity: dict[str, Any], names: set[str]) -> dict[str,
     row |= {name: activity.get(name, empty) for name, empty in _RARE.items()}
     row |= {"SETTINGS": activity.get("SETTINGS") or {}, "PROVIDER_PARAMS": {}, "PROVIDER_DATA": None}
     if "COMMUNICATIONS" in names:
-        row["COMMUNICATIONS"] = as_list(activity.get("COMMUNICATIONS"))
+        row["COMMUNICATIONS"] = [
+            _communication(call, activity, place, as_map(given))
+            for place, given in enumerate(as_list(activity.get("COMMUNICATIONS")))
+        ]
     if "FILES" in names:
         stored = [call.site.portal.files[number] for number in activity.get("FILES") or []]
         row["FILES"] = [{"id": file.id, "url": files.timeline_url(call.site, file)} for file in stored]

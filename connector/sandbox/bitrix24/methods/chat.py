@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from connector.sandbox.bitrix24.call import PAGE_SIZE, Call, MethodTable, Page
 from connector.sandbox.bitrix24.files import store_pairs
+from connector.sandbox.bitrix24.methods.bots import tell_bot
 from connector.sandbox.bitrix24.params import as_list
 from connector.sandbox.bitrix24.wire import RestError, moment, parse_int
 
@@ -70,6 +71,11 @@ def _dialog(call: Call) -> tuple[int, str]:
 
 @TABLE.add("im.message.add", scope="im")
 def message_add(call: Call) -> int:
+    bot_id = parse_int(call.params.get("DIALOG_ID")) or 0
+    if bot_id in call.site.bots:
+        notice = call.site.portal.add_notice(bot_id, _text(call), "message")
+        tell_bot(call, bot_id, notice.text, notice.id)
+        return notice.id
     user_id, kind = _dialog(call)
     return call.site.portal.add_notice(user_id, _text(call), kind).id
 

@@ -1,4 +1,4 @@
-"""`crm.deal.*`, `crm.contact.*`, `crm.company.*`, `crm.lead.*`: UPPER_SNAKE and strings.
+"""`crm.deal.*`, `crm.contact.*`, `crm.company.*`, `crm.lead.*`, `crm.quote.*`: UPPER_SNAKE and strings.
 
 Source: reference section 4.4.
 """
@@ -22,6 +22,7 @@ from connector.sandbox.bitrix24.entities import (
 from connector.sandbox.bitrix24.kinds import CLASSIC
 from connector.sandbox.bitrix24.leads import LEAD
 from connector.sandbox.bitrix24.params import as_list
+from connector.sandbox.bitrix24.smart_fields import classic_quote
 from connector.sandbox.bitrix24.wire import RestError, is_yes, not_found
 
 TABLE = MethodTable()
@@ -144,7 +145,7 @@ _FAMILY = {
     "fields": _fields,
 }
 
-for _entity in CLASSIC.values():
+for _entity in (*CLASSIC.values(), classic_quote()):
     for _verb, _handler in _FAMILY.items():
         TABLE.add(f"crm.{_entity.code}.{_verb}", scope="crm")(partial(_handler, _entity))
 

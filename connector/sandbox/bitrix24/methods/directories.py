@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page
 from connector.sandbox.bitrix24.filters import Column, Columns, compile_filter, sort_rows
+from connector.sandbox.bitrix24.leads import LEAD
 from connector.sandbox.bitrix24.leads import STAGES as LEAD_STAGES
 from connector.sandbox.bitrix24.methods.categories import ordered_pipelines, stage_entity, stages_of
 from connector.sandbox.bitrix24.params import as_map
@@ -30,6 +31,16 @@ _DIRECTORIES: Final = {
     "INDUSTRY": (("IT", "Информационные технологии"), ("OTHER", "Другое")),
     "EMPLOYEES": (("EMPLOYEES_1", "менее 50"), ("EMPLOYEES_2", "50–250")),
     "HONORIFIC": (("HNR_RU_1", "г-н"), ("HNR_RU_2", "г-жа")),
+}
+
+_DIRECTORY_NAMES: Final = {
+    "CONTACT_TYPE": "Тип контакта",
+    "COMPANY_TYPE": "Тип компании",
+    "EMPLOYEES": "Кол-во сотрудников",
+    "INDUSTRY": "Сфера деятельности",
+    "DEAL_TYPE": "Тип сделки",
+    "HONORIFIC": "Обращения",
+    "CALL_LIST": "Статусы обзвона",
 }
 
 _SYSTEM_STAGES: Final = frozenset({"NEW", "WON", "LOSE", "SUCCESS", "FAIL", "N", "P", "D"})
@@ -126,17 +137,80 @@ def _status(
 
 @TABLE.add("crm.status.entity.types", scope="crm")
 def status_entity_types(call: Call) -> list[dict[str, Any]]:
+    """All directories; those of stages tell their first, won and lost stage, of smart processes nothing."""
+    lead_stages = {"START_FIELD": "NEW", "FINAL_SUCCESS_FIELD": "CONVERTED", "FINAL_UNSUCCESS_FIELD": "JUNK"}
     rows: list[dict[str, Any]] = [
-        {"ID": "STATUS", "NAME": "Стадии лида"},
+        {
+            "ID": "STATUS",
+            "NAME": "Стадии лида",
+            "SEMANTIC_INFO": {**lead_stages, "FINAL_SORT": 0},
+            "ENTITY_TYPE_ID": LEAD.type_id,
+        },
         {"ID": "SOURCE", "NAME": "Источники"},
     ]
-    rows += [{"ID": entity_id, "NAME": entity_id} for entity_id in _DIRECTORIES]
+    rows += [{"ID": entity_id, "NAME": name} for entity_id, name in _DIRECTORY_NAMES.items()]
     for pipeline in ordered_pipelines(call.site):
         row: dict[str, Any] = {"ID": stage_entity(pipeline.id), "NAME": f"Стадии сделки: {pipeline.name}"}
         if pipeline.id:
-            row |= {"PARENT_ID": "DEAL_STAGE", "PREFIX": f"C{pipeline.id}", "CATEGORY_ID": pipeline.id}
-        rows.append({**row, "ENTITY_TYPE_ID": _DEAL})
+            row |= {"PARENT_ID": "DEAL_STAGE"}
+        row |= {"SEMANTIC_INFO": _semantic_info(pipeline)}
+        row |= {"PREFIX": f"C{pipeline.id}"} if pipeline.id else {}
+        row |= {"FIELD_ATTRIBUTE_SCOPE": f"category_{pipeline.id}" if pipeline.id else ""}
+        # The first pipeline's number is a number, the others' a string.
+        category = str(pipeline.id) if pipeline.id else 0
+        rows.append({**row, "ENTITY_TYPE_ID": _DEAL, "CATEGORY_ID": category})
+    (quote,) = call.site.smart.pipelines(QUOTE).values()
+    rows.append(
+        {
+            "ID": stage_directory(QUOTE, quote.id),
+            "NAME": "Стадии предложения",
+            "SEMANTIC_INFO": _semantic_info(quote),
+            "ENTITY_TYPE_ID": QUOTE,
+        }
+    )
+    for type_id in (INVOICE, *sorted(call.site.smart.types)):
+        for place, pipeline in enumerate(call.site.smart.pipelines(type_id).values()):
+            row = {
+                "ID": stage_directory(type_id, pipeline.id),
+                "NAME": "Стадии счёта",
+                "SEMANTIC_INFO": {},
+                "PREFIX": f"DT{type_id}_{pipeline.id}",
+                "FIELD_ATTRIBUTE_SCOPE": f"category_{pipeline.id}",
+                "ENTITY_TYPE_ID": type_id,
+                "IS_ENABLED": True,
+                "CATEGORY_ID": pipeline.id,
+            }
+            if type_id != INVOICE:
+                row |= {
+                    "NAME": f"{call.site.smart.types[type_id].title} ({pipeline.name})",
+                    "CATEGORY_NAME": pipeline.name,
+                    "CATEGORY_SORT": pipeline.sort,
+                    "IS_DEFAULT_CATEGORY": place == 0,
+                }
+            rows.append(row)
     return rows
+
+
+@TABLE.add("crm.status.entity.items", scope="crm")
+def status_entity_items(call: Call) -> list[dict[str, Any]]:
+    """Rows of one directory, in short (shape recalled, unverified)."""
+    wanted = str(call.require("entityId"))
+    rows = [row for row in rows_of(call.site) if row["ENTITY_ID"] == wanted]
+    return [{"NAME": row["NAME"], "SORT": int(row["SORT"]), "STATUS_ID": row["STATUS_ID"]} for row in rows]
+
+
+def _semantic_info(pipeline: Pipeline) -> dict[str, Any]:
+    ordered = sorted(pipeline.stages, key=lambda stage: stage.sort)
+
+    def first(kind: str) -> str:
+        return next((stage.code for stage in ordered if stage.kind == kind), "")
+
+    return {
+        "START_FIELD": first("open"),
+        "FINAL_SUCCESS_FIELD": first("won"),
+        "FINAL_UNSUCCESS_FIELD": first("lost"),
+        "FINAL_SORT": 0,
+    }
 
 
 @TABLE.add("crm.enum.ownertype", scope="crm")

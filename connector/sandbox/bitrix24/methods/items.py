@@ -20,6 +20,7 @@ from connector.sandbox.bitrix24.entities import (
     universal_value,
 )
 from connector.sandbox.bitrix24.kinds import find_entity
+from connector.sandbox.bitrix24.smart import INVOICE, QUOTE, stage_directory
 from connector.sandbox.bitrix24.wire import RestError, invalid_argument, is_yes, item_not_found, parse_int
 
 TABLE = MethodTable()
@@ -160,4 +161,9 @@ def item_delete(call: Call) -> list[Any]:
 def item_fields(call: Call) -> dict[str, Any]:
     entity = _entity(call)
     fields = universal_fields(call.site, entity, original_user_fields=_original(call))
-    return {"fields": {name: describe_universal(f) for name, f in fields.items()}}
+    described = {name: describe_universal(f) for name, f in fields.items()}
+    if entity.type_id in call.site.smart.types or entity.type_id in (QUOTE, INVOICE):
+        main = next(iter(call.site.smart.pipelines(entity.type_id).values()))
+        for name in ("stageId", "previousStageId"):
+            described[name]["statusType"] = stage_directory(entity.type_id, main.id)
+    return {"fields": described}

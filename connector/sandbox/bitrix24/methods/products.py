@@ -75,7 +75,7 @@ def _universal(owner: Owner, row: ProductRow, place: int) -> dict[str, Any]:
         "id": row.id,
         "ownerId": owner.id,
         "ownerType": short_code(owner),
-        "productId": 0,
+        "productId": row.product_id,
         "productName": row.name,
         "price": _cents(row.price),
         "priceAccount": _cents(row.price),
@@ -104,7 +104,7 @@ def _classic(owner: Owner, row: ProductRow, place: int) -> dict[str, Any]:
         "ID": str(row.id),
         "OWNER_ID": str(owner.id),
         "OWNER_TYPE": new["ownerType"],
-        "PRODUCT_ID": 0,
+        "PRODUCT_ID": row.product_id,
         "PRODUCT_NAME": row.name,
         "ORIGINAL_PRODUCT_NAME": row.name,
         "PRODUCT_DESCRIPTION": None,
@@ -126,6 +126,8 @@ def _classic(owner: Owner, row: ProductRow, place: int) -> dict[str, Any]:
         "XML_ID": "",
         "TYPE": 4,
         "STORE_ID": 0,
+        # Nothing is kept in stores here, so nothing is reserved.
+        **dict.fromkeys(("RESERVE_ID", "DATE_RESERVE_END", "RESERVE_QUANTITY")),
     }
 
 
@@ -163,6 +165,7 @@ def _parse(call: Call, wanted: Mapping[str, Any], row_id: int) -> ProductRow:
         is_vat_on_top=on_top,
         net_price=net,
         discount_in_percent=kind == _BY_RATE,
+        product_id=product_id,
     )
 
 

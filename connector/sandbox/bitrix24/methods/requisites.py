@@ -74,6 +74,11 @@ _REQUISITE_EMPTY: Final = [
     "RQ_ST_CERT_NUM",
     "RQ_ST_CERT_DATE",
     "RQ_BASE_DOC",
+    # Of other countries; every card has them too.
+    *("RQ_IDENT_DOC_PERS_NUM", "RQ_USRLE", "RQ_EDRPOU", "RQ_DRFO", "RQ_KBE", "RQ_IIN", "RQ_BIN"),
+    *("RQ_VAT_PAYER", "RQ_VAT_ID", "RQ_VAT_CERT_SER", "RQ_VAT_CERT_NUM", "RQ_VAT_CERT_DATE"),
+    *("RQ_RESIDENCE_COUNTRY", "RQ_REGON", "RQ_KRS", "RQ_PESEL", "RQ_LEGAL_FORM", "RQ_SIRET", "RQ_SIREN"),
+    *("RQ_CAPITAL", "RQ_RCS", "RQ_CNPJ", "RQ_STATE_REG", "RQ_MNPL_REG", "RQ_CPF"),
 ]
 _BANK_EMPTY: Final = [
     "RQ_BANK_NAME",
@@ -120,6 +125,7 @@ def _requisite(call: Call, company: Company) -> dict[str, Any]:
         "ADDRESS_ONLY": "N",
         "SORT": "500",
         **{name: extras.get(name) for name in _REQUISITE_EMPTY},
+        "RQ_VAT_PAYER": extras.get("RQ_VAT_PAYER") or "N",
     }
     for name, attr in REQUISITE_ATTRS.items():
         row[name] = getattr(held, attr) or None

@@ -5,7 +5,10 @@ These methods take only lower-case `fields` (since crm 23.100).
 
 from __future__ import annotations
 
+import io
 from typing import Any, Final
+
+from PIL import Image, UnidentifiedImageError
 
 from connector.sandbox.bitrix24 import files
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
@@ -19,7 +22,7 @@ from connector.sandbox.bitrix24.wire import (
     moment,
     parse_int,
 )
-from connector.sandbox.state import EntityType, Note
+from connector.sandbox.state import EntityType, Note, StoredFile
 
 TABLE = MethodTable()
 
@@ -153,6 +156,7 @@ def _present(call: Call, note: Note) -> dict[str, Any]:
             "type": "image" if file.mime_type.startswith("image/") else "file",
             "name": file.name,
             "size": len(file.content),
+            **_image(file),
             "authorId": note.created_by,
             "authorName": _name(call, note.created_by),
             "urlPreview": files.timeline_url(site, file, "showFile"),
@@ -168,6 +172,16 @@ def _present(call: Call, note: Note) -> dict[str, Any]:
         "AUTHOR_ID": str(note.created_by),
         "FILES": attached or EMPTY_OBJECT,
     }
+
+
+def _image(file: StoredFile) -> dict[str, Any]:
+    if not file.mime_type.startswith("image/"):
+        return {}
+    try:
+        width, height = Image.open(io.BytesIO(file.content)).size
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        return {}
+    return {"image": {"width": width, "height": height}}
 
 
 def _name(call: Call, user_id: int) -> str:
