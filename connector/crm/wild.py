@@ -44,18 +44,16 @@ class Wild:
 
     def get(self, key: str | int) -> Wild | None:
         """The part called `key`; None when it is missing or null, or when there can be no parts."""
+        part = self._part(key)
+        return None if part is None else Wild(part, f"{self.path}[{key!r}]")
+
+    def _part(self, key: str | int) -> object:
         if isinstance(self.value, dict):
             # PHP sends lists as maps with the keys "0", "1", …
-            part = self.value.get(key if isinstance(key, str) or key in self.value else str(key))
-        elif (
-            isinstance(self.value, list)
-            and isinstance(key, int)
-            and -len(self.value) <= key < len(self.value)
-        ):
-            part = self.value[key]
-        else:
-            part = None
-        return None if part is None else Wild(part, f"{self.path}[{key!r}]")
+            return self.value.get(key if isinstance(key, str) or key in self.value else str(key))
+        if isinstance(self.value, list) and isinstance(key, int):
+            return self.value[key] if -len(self.value) <= key < len(self.value) else None
+        return None
 
     def each(self) -> Iterator[Wild]:
         """The parts of a list, or of a map that PHP made of one; nothing for anything else."""
@@ -139,17 +137,22 @@ class Wild:
     def text_at(self, *keys: str) -> str:
         """The first of these parts that holds a text, without outer spaces; «» when none does."""
         for key in keys:
-            part = self.get(key)
-            if part is not None and not isinstance(part.value, bool | Mapping | list):
-                text = part.text().strip()
-                if text:
-                    return text
+            part = self._part(key)
+            # Texts by far the most: without a path for each of them a page is read in two thirds of the time.
+            if isinstance(part, str):
+                text = part.strip()
+            elif part is None or isinstance(part, bool | Mapping | list):
+                continue
+            else:
+                text = Wild(part, f"{self.path}[{key!r}]").text().strip()
+            if text:
+                return text
         return ""
 
     def id_at(self, key: str) -> str | None:
         """The identifier called `key`; None when it is missing or 0, which both CRMs write for «nobody»."""
-        part = self.get(key)
-        if part is None or part.value == "" or part.value == []:
+        part = self._part(key)
+        if part is None or part == "" or part == []:
             return None
-        found = part.id()
+        found = Wild(part, f"{self.path}[{key!r}]").id()
         return None if found.strip("0") == "" else found

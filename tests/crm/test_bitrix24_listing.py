@@ -147,7 +147,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_slow_portal_is_asked_for_less_at_once(web, clock, one_by_one) -> None:
-    portal, listing = opened(web, clock, 9_000)
+    portal, listing = opened(web, clock, 12_000)
     rows = listing.rows()
     found = []
     while LONGEST_CHAIN not in portal.lengths:
@@ -155,9 +155,9 @@ def test_a_slow_portal_is_asked_for_less_at_once(web, clock, one_by_one) -> None
     portal.takes = SLOW + timedelta(seconds=1)
     found += rows
     assert found == portal.ids
-    longest = portal.lengths.index(LONGEST_CHAIN)
-    slow = [length for length in portal.lengths[longest + 1 :] if length > 1]
-    assert slow[:4] == [20, 10, 5, 2]
+    last = len(portal.lengths) - portal.lengths[::-1].index(LONGEST_CHAIN)
+    slow = [length for length in portal.lengths[last:] if length > 1]
+    assert slow[:4] == [LONGEST_CHAIN // part for part in (2, 4, 8, 16)]
 
 
 def test_a_portal_that_is_not_quick_is_asked_for_no_more(web, clock, one_by_one) -> None:

@@ -257,7 +257,7 @@ class Batch:
         self,
         api: B24Api,
         methods: Mapping[str, str],
-        results: Mapping[str, object],
+        results: dict[str, object],
         errors: Mapping[str, object],
     ) -> None:
         self._api = api
@@ -280,6 +280,12 @@ class Batch:
                 retry_after=self._api.retry_after(method, fault.code, fault.retry_after),
             )
         return self._api.read_result(method, read, self._results.get(key))
+
+    def take(self, key: str, read: Reader[T]) -> T:
+        """Like `read`, once: the answer itself is let go, so that long lists are not held twice."""
+        found = self.read(key, read)
+        self._results.pop(key, None)
+        return found
 
     def find(self, key: str, read: Reader[T]) -> T | None:
         """Like `read`; None when the thing is not there (any more)."""

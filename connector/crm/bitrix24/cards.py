@@ -61,7 +61,7 @@ def read_contacts(api: B24Api, ids: Sequence[str], fields: Mapping[str, FieldInf
     answers = api.batch({key: ("crm.item.list", _chosen(some)) for key, some in pages.items()})
     found: list[Contact] = []
     for key in pages:
-        found += answers.read(key, lambda r: [wire.contact(item, fields) for item in r["items"].each()])
+        found += answers.take(key, lambda r: [wire.contact(item, fields) for item in r["items"].each()])
     return found
 
 

@@ -34,12 +34,14 @@ from connector.crm.bitrix24.events import OfflineQueue
 from connector.crm.bitrix24.history import StageHistory
 from connector.crm.bitrix24.leads import Leads
 from connector.crm.bitrix24.listing import AHEAD, LONGEST_CHAIN, LongList
+from connector.crm.bitrix24.selection import WHOLE, Incomplete, check, deal_fields
 from connector.crm.bitrix24.timeline import Timeline
 from connector.crm.bitrix24.wire import COMPANY, CONTACT, DEAL, Wire
 from connector.crm.bitrix24.writer import DealUpdate
 from connector.crm.bulk import DealWithContacts, with_contacts
 from connector.crm.http import MAX_TURN_WAIT, RateLimiter
 from connector.crm.tokens import TokenSource
+from connector.crm.wild import Wild
 from connector.domain import (
     AccountInfo,
     Activity,
@@ -96,6 +98,8 @@ class Bitrix24Client:
         self._lock = threading.Lock()
         self._known: tuple[datetime, Wire] | None = None
         self._fields: dict[int, tuple[datetime, Mapping[str, FieldInfo]]] = {}
+        # This portal does not give parts of deals: no reason to ask it again.
+        self._takes_whole = False
 
     def account_info(self) -> AccountInfo:
         return account.account_info(self._api)
@@ -133,13 +137,30 @@ class Bitrix24Client:
         """By ascending id; a deal that changes meanwhile comes as it is when its page is read."""
         filters = {} if updated_since is None else {">=updatedTime": updated_since.isoformat()}
         reader = self._wire()
-        params = {
-            "entityTypeId": DEAL,
-            "select": ["*"],
-            "filter": filters,
-            "useOriginalUfNames": "Y",
-        }
-        return self._items(params, reader.deal).rows(int(after.deal_id) if after else 0)
+        names = deal_fields(reader.directory)
+        needed = frozenset(names)
+        last = int(after.deal_id) if after else 0
+
+        def read(item: Wild) -> Deal:
+            if not self._takes_whole:
+                check(item, needed)
+            return reader.deal(item)
+
+        while True:
+            params = {
+                "entityTypeId": DEAL,
+                "select": WHOLE if self._takes_whole else names,
+                "filter": filters,
+                "useOriginalUfNames": "Y",
+            }
+            try:
+                for deal in self._items(params, read).rows(last):
+                    yield deal
+                    last = int(deal.id)
+            except Incomplete:
+                self._takes_whole = True
+            else:
+                return
 
     def deal_count(self) -> int | None:
         return self._api.total("crm.item.list", {"entityTypeId": DEAL, "select": ["id"]})

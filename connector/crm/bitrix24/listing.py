@@ -26,15 +26,17 @@ from connector.errors import CrmError
 
 T = TypeVar("T")
 
-#: Pages of the first chain, and of the longest. 20 pages are 1,000 rows: a few megabytes in memory, two
-#: seconds of the portal at its documented 0.1 s a page. The 50 that a batch may hold would come close to the
-#: 60 s after which the server cuts a request.
+#: Pages of the first chain, and of the longest. 40 pages are 2,000 rows: a few megabytes in memory, four
+#: seconds of the portal at its documented 0.1 s a page, and no chain grows that took long (below): twice as
+#: much as its like stays far from the 60 s after which the server cuts a request. With 20,000 deals and their
+#: contacts 40 pages stay within the burst that the portal allows; the 50 of a batch save two requests more
+#: and cost a quarter more memory.
 FIRST_CHAIN = 5
-LONGEST_CHAIN = 20
+LONGEST_CHAIN = 40
 
 #: Batches in flight. The portal takes two a second, and the time that a method may use up in ten minutes is
 #: the next limit: more of them at once would only reach it sooner.
-AHEAD = 3
+AHEAD = 2
 
 #: How full the pages of a chain are meant to be: a row too many takes a request more, a page too few is asked
 #: for in vain.
@@ -181,7 +183,7 @@ class LongList(Generic[T]):
         rows: list[tuple[int, T]] = []
         for number in range(span.pages):
             try:
-                page = answers.read(_name(number), self._read_page)
+                page = answers.take(_name(number), self._read_page)
             except CrmError as error:
                 if error.kind != "retry":
                     raise

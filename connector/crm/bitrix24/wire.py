@@ -24,6 +24,13 @@ DEAL, CONTACT, COMPANY, REQUISITE = 2, 3, 4, 8
 ADDRESS_TYPES = ("6", "4", "1")
 _CENT = Decimal("0.01")
 
+#: All that is read of a deal, beside its custom fields.
+DEAL_FIELDS = (
+    *("id", "title", "categoryId", "stageId", "stageSemanticId", "opportunity", "currencyId"),
+    *("assignedById", "createdTime", "updatedTime", "updatedBy", "movedTime", "closedate"),
+    *("contactId", "contactIds", "companyId", "sourceId", "utmSource", "utmMedium", "utmCampaign"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:

@@ -56,6 +56,8 @@ class Switches:
 
     #: `crm.stagehistory.list` shows only moves within the deal's present pipeline (b24restdocs #8).
     history_of_current_pipeline_only: bool = False
+    #: `crm.item.list` fills `contactIds` where it is named; with `*` it always does.
+    named_contacts_are_filled: bool = True
     #: A batch reference to nothing turns into this text.
     unresolved_reference: str = ""
     #: `*` is all that a classic list answers with when `select` is missing (older portals).

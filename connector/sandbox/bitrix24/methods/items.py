@@ -56,6 +56,8 @@ def _present(call: Call, entity: Entity, obj: Any, names: list[str] | None = Non
     if names is not None and not whole:
         wanted = {name: f for name, f in fields.items() if name in names or f.name in names}
     item = {name: universal_value(call.site, f, f.value(call.site, obj)) for name, f in wanted.items()}
+    if not whole and "contactIds" in item and not call.site.switches.named_contacts_are_filled:
+        item["contactIds"] = []
     if whole:
         item |= {"fm": _fm(call, entity, obj)} if _multifields(call, entity) else {}
         item["entityTypeId"] = entity.type_id
