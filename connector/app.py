@@ -550,7 +550,7 @@ class App:
                 account,
                 f"report:{report.name}",
                 cron_of(report),
-                timezone,
+                report.zone or timezone,
                 "report",
                 {"report": report.report, "name": report.name},
                 queue=BACKGROUND,

@@ -95,7 +95,8 @@ class Reporting:
             )
             return
         with self._facts(job.account, slot) as facts:
-            day = facts.day(slot)
+            zone = ZoneInfo(schedule.zone) if schedule.zone else facts.timezone
+        day = slot.astimezone(zone).date()
         if is_due_on(schedule, day, playbook.working_calendar):
             self.run(job.account, schedule.report, slot, schedule.to, name=schedule.name)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from decimal import Decimal
+from zoneinfo import ZoneInfo, available_timezones
 
 from connector.playbook.words import fold, unknown
 
@@ -24,6 +25,9 @@ _DAY_WORDS: dict[str, str] = {
     "рабочие дни": "working_days",
     "last": "last",
     "последний": "last",
+    "last_working_day": "last_working_day",
+    "last working day": "last_working_day",
+    "последний рабочий день": "last_working_day",
     **dict(zip(WEEKDAYS, WEEKDAYS, strict=True)),
     **dict(zip(_WEEKDAYS_RU, WEEKDAYS, strict=True)),
 }
@@ -184,7 +188,18 @@ def _report_day(word: str) -> str:
 def _kind_of_day(word: str) -> str:
     if word in WEEKDAYS:
         return "week"
-    return "month" if word == "last" or word.isdigit() else "all"
+    return "month" if word in ("last", "last_working_day") or word.isdigit() else "all"
+
+
+def zone(value: object) -> object:
+    """`Asia/Yekaterinburg` as it is; ValueError for a zone that nobody knows."""
+    try:
+        ZoneInfo(str(value))
+    except (ValueError, KeyError, OSError):
+        raise ValueError(
+            unknown("неизвестный часовой пояс", str(value), sorted(available_timezones()))
+        ) from None
+    return value
 
 
 def truth(value: object) -> object:

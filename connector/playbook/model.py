@@ -357,12 +357,15 @@ class Seller(Entry):
 
 
 class ReportSchedule(Entry):
-    """Which report goes when to whom. `name` tells two schedules of one report apart."""
+    """Which report goes when to whom. `name` tells two of one report apart; `zone` is where `at` and `on`
+    are read, None for the account's own.
+    """
 
     report: Slug
     at: Annotated[time, BeforeValidator(fields.clock_time)]
     on: Annotated[tuple[str, ...], BeforeValidator(fields.report_days)]
     to: Names
+    zone: Annotated[str, BeforeValidator(fields.zone)] | None = None
     name: Name = Field(default_factory=lambda data: data.get("report", ""))
 
     @model_validator(mode="after")

@@ -10,16 +10,17 @@ from connector.playbook.model import ReportSchedule
 
 
 def cron_of(schedule: ReportSchedule) -> str:
-    """Five fields of cron, as APScheduler's `CronTrigger.from_crontab` reads them, in the account's zone.
+    """Five fields of cron, as APScheduler's `CronTrigger.from_crontab` reads them, in the schedule's zone.
 
-    Working days become every day: cron knows neither holidays nor working Saturdays, `is_due_on` does.
+    Working days and the last of them become every day: cron knows neither holidays nor working Saturdays,
+    `is_due_on` does.
     Weekdays stand by name, since APScheduler and cron count them differently.
     """
     clock = f"{schedule.at.minute} {schedule.at.hour}"
     if schedule.on[0] in WEEKDAYS:
         days = sorted(schedule.on, key=WEEKDAYS.index)
         return f"{clock} * * {','.join(day[:3] for day in days)}"
-    if schedule.on[0] in ("daily", "working_days"):
+    if schedule.on[0] in ("daily", "working_days") or "last_working_day" in schedule.on:
         return f"{clock} * * *"
     return f"{clock} {','.join(schedule.on)} * *"
 
@@ -33,5 +34,13 @@ def is_due_on(schedule: ReportSchedule, day: date, calendar: WorkingCalendar) ->
         or word == WEEKDAYS[day.weekday()]
         or word == str(day.day)
         or (word == "last" and is_last)
+        or (word == "last_working_day" and _is_last_working_day(day, calendar))
         for word in schedule.on
+    )
+
+
+def _is_last_working_day(day: date, calendar: WorkingCalendar) -> bool:
+    month_after = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return calendar.is_working_day(day) and not calendar.working_days_between(
+        day + timedelta(days=1), month_after
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,8 @@ CASES = [
     (["1st", "15-е"], "30 9 1,15 * *", [1, 15]),
     ("31st", "30 9 31 * *", []),
     (["15th", "last"], "30 9 15,last * *", [15, 30]),
+    ("последний рабочий день", "30 9 * * *", [30]),
+    (["15th", "last_working_day"], "30 9 * * *", [15, 30]),
 ]
 
 
@@ -55,5 +58,33 @@ def test_the_schedulers_slots_cover_every_day_that_is_due(on: object, cron: str,
         slots.append(moment.day)
         moment += timedelta(seconds=1)
     assert set(days) <= set(slots)
-    if on != "working_days":
+    if cron != "30 9 * * *":
         assert slots == list(days)
+
+
+@pytest.mark.parametrize(
+    ("year", "days"),
+    [
+        (2025, [17, 20, 21, 22, 18, 19, 23, 21, 22, 23, 19, 22]),
+        (2026, [15, 19, 21, 22, 19, 21, 23, 21, 22, 22, 20, 22]),
+    ],
+)
+def test_working_days_of_each_month_are_those_of_the_production_calendar(year: int, days: list[int]) -> None:
+    firsts = [date(year + month // 12, month % 12 + 1, 1) for month in range(13)]
+    assert [WorkingCalendar().working_days_between(*pair) for pair in itertools.pairwise(firsts)] == days
+
+
+def test_the_last_working_day_may_be_earlier_than_the_last_but_never_missing() -> None:
+    calendar = WorkingCalendar(days_off=frozenset({date(2026, 12, 30)}))
+    days = [date(2026, 1, 1) + timedelta(days=day) for day in range(365)]
+    due = [day for day in days if is_due_on(schedule("last_working_day"), day, calendar)]
+    assert [day.month for day in due] == list(range(1, 13))
+    # 31 December is a moved day off, the company adds the 30th; 31 January is a Saturday.
+    assert (due[11], due[0], due[10]) == (date(2026, 12, 29), date(2026, 1, 30), date(2026, 11, 30))
+
+
+def test_a_zone_that_nobody_knows_is_named_with_the_nearest() -> None:
+    given = {"report": "owner_daily", "at": "09:00", "on": "daily", "to": "owner"}
+    assert ReportSchedule.model_validate({**given, "zone": "Asia/Omsk"}).zone == "Asia/Omsk"
+    with pytest.raises(ValueError, match="Asia/Omsk"):
+        ReportSchedule.model_validate({**given, "zone": "Asia/Omks"})
