@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connector.documents import requisites, vat
+from connector.documents.money import Unsaid
 from connector.documents.names import genitive_basis, genitive_name, genitive_post, participles
 from connector.documents.requisites import RequisiteError
 from connector.documents.russian import inner_quotes
@@ -23,8 +24,9 @@ _REQUIRED = (
 )
 _OPTIONAL = (
     *("кпп", "телефон", "email", "сайт", "бухгалтер", "директор_родительный", "должность_родительный"),
-    *("ндс_основание", "ндс_сверху", "логотип", "печать", "подпись", "позиция"),
+    *("ндс_основание", "ндс_сверху", "ставка_не_указана", "логотип", "печать", "подпись", "позиция"),
 )
+_UNSAID: Mapping[str, Unsaid] = {"как у компании": "own", "без ндс": "free", "ждать": "held"}
 _PICTURES = ("логотип", "печать", "подпись")
 WITHOUT_VAT = "нет"
 #: Keys of companies are part of the name of a series of numbers, which is cut at 64 characters.
@@ -35,13 +37,15 @@ _KEY_LENGTH = 30
 class Seller:
     """One of our companies. `data` is what templates see as «продавец»; `rate` is None for «без НДС».
 
-    adds_vat: prices in the CRM are without VAT, which documents add on top.
+    adds_vat: prices in the CRM are without VAT, which documents add on top. unsaid: what a row is whose rate
+    the CRM does not give.
     """
 
     key: str
     data: Mapping[str, Any]
     rate: Decimal | None
     adds_vat: bool = False
+    unsaid: Unsaid = "own"
 
     @property
     def names(self) -> frozenset[str]:
@@ -148,6 +152,10 @@ def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> S
     adds_vat = _flag(file, at, given.get("ндс_сверху"), data.pop("ндс_сверху", ""))
     if adds_vat and rate is None:
         file.problem("«ндс_сверху» у компании без НДС: сверху нечего добавлять", *at, "ндс_сверху")
+    unsaid = data.pop("ставка_не_указана", "как у компании").casefold()
+    if unsaid not in _UNSAID:
+        choice = ", ".join(f"«{word}»" for word in _UNSAID)
+        file.problem(f"«{unsaid}»: можно {choice}", *at, "ставка_не_указана")
     is_person = len(data.get("инн", "")) == 12
     data["вид"] = "ИП" if is_person else "компания"
     data["основание"] = genitive_basis(data.get("основание", ""))
@@ -156,7 +164,7 @@ def _seller(file: YamlFile, key: str, given: Any, pictures: frozenset[str]) -> S
     data["именуемое"] = words["именуемое"] if is_person else "именуемое"
     _fill(file, at, data, "директор_родительный", "директор", genitive_name)
     _fill(file, at, data, "должность_родительный", "должность", genitive_post)
-    return Seller(key, data, rate, adds_vat)
+    return Seller(key, data, rate, adds_vat, _UNSAID.get(unsaid, "own"))
 
 
 def _check_numbers(

@@ -247,6 +247,7 @@ class _Builder:
                 amount=deal.amount,
                 seller_rate=seller.rate,
                 on=supplied_on,
+                unsaid=seller.unsaid if rows is self._card.rows else "own",
                 # The line that stands for the whole amount is what the client pays.
                 adds_vat=seller.adds_vat and rows is self._card.rows,
                 discount=self.discount if rows is self._card.rows else None,

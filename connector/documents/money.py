@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import Literal
 
 from connector.documents.discounts import Discount, spread
 from connector.documents.russian import NBSP, money, percent
@@ -26,6 +27,8 @@ from connector.documents.words import in_hundredths
 from connector.domain import ProductRow
 from connector.errors import HeldError, MissingField
 
+#: What a row is whose rate the CRM does not give: taxed at the seller's own, without VAT, or held.
+Unsaid = Literal["own", "free", "held"]
 #: More rows are no document to read, and typeset for minutes.
 MAX_ROWS = 5000
 #: Beyond this a number in a deal is a slip of the hand, and Decimal would begin to round.
@@ -128,6 +131,7 @@ def totals(
     amount: Decimal | None,
     seller_rate: Decimal | None,
     on: date,
+    unsaid: Unsaid = "own",
     adds_vat: bool = False,
     discount: Discount | None = None,
     currency: str = "RUB",
@@ -137,16 +141,17 @@ def totals(
 
     amount: the deal's own, which the document must reach exactly. is_amount_whole: the CRM keeps no kopecks
     in it, so the rows may differ by less than a ruble. seller_rate: for rows whose rate the CRM does not
-    give; None means that the seller works without VAT, and then no row may carry any. adds_vat: the CRM's
-    prices lack it wherever the CRM does not say otherwise. discount: on the whole document, after the rows'.
+    give, as `unsaid` says; None means that the seller works without VAT, and then no row may carry any.
+    adds_vat: the CRM's prices lack it wherever the CRM does not say otherwise. discount: on the whole
+    document, after those of the rows.
     Rows whose VAT comes on top are counted so first, then by their prices with VAT: the first that gives the
     amount is taken, and the next is not looked at.
     Errors: HeldError naming everything that is wrong with the rows or the amount.
     """
-    faults = list(_faults(rows, amount, seller_rate, on))
+    faults = list(_faults(rows, amount, seller_rate, unsaid, on))
     if faults or amount is None:
         raise HeldError("Суммы сделки не годятся для документа", faults)
-    rates = [_rate(row, seller_rate, on) for row in rows]
+    rates = [_rate(row, seller_rate, unsaid, on) for row in rows]
     first: Totals | HeldError | None = None
     for priced in _ways(rows, rates, adds_vat=adds_vat):
         try:
@@ -284,14 +289,16 @@ def _difference(found: Totals, amount: Decimal, discount: Discount | None) -> He
     )
 
 
-def _rate(row: ProductRow, seller_rate: Decimal | None, on: date) -> Decimal | None:
+def _rate(row: ProductRow, seller_rate: Decimal | None, unsaid: Unsaid, on: date) -> Decimal | None:
     if seller_rate is None or row.is_vat_free:
         return None
-    return seller_rate_on(on, seller_rate) if row.vat_rate is None else row.vat_rate
+    if row.vat_rate is not None:
+        return row.vat_rate
+    return None if unsaid == "free" else seller_rate_on(on, seller_rate)
 
 
 def _faults(
-    rows: Sequence[ProductRow], amount: Decimal | None, seller_rate: Decimal | None, on: date
+    rows: Sequence[ProductRow], amount: Decimal | None, seller_rate: Decimal | None, unsaid: Unsaid, on: date
 ) -> Iterator[MissingField]:
     """What is wrong whichever way the sums are counted."""
     if amount is None:
@@ -318,15 +325,17 @@ def _faults(
         if not row.quantity.is_finite() or not 0 < row.quantity < _TOO_MUCH:
             where = f"{place} (количество {row.quantity})"
             yield MissingField(f"товары[{position}].количество", where)
-        if (wrong := _wrong_rate(row, own, on)) is not None:
+        if (wrong := _wrong_rate(row, own, unsaid, on)) is not None:
             yield MissingField(f"товары[{position}].ставка", f"{place} ({wrong})")
 
 
-def _wrong_rate(row: ProductRow, own: Decimal | None, on: date) -> str | None:
+def _wrong_rate(row: ProductRow, own: Decimal | None, unsaid: Unsaid, on: date) -> str | None:
     """Why the row's rate cannot be, None when it can; own: the seller's on that day."""
     rate = row.vat_rate
-    if rate is None or row.is_vat_free:
+    if row.is_vat_free:
         return None
+    if rate is None:
+        return "не указана ставка НДС" if unsaid == "held" and own is not None else None
     if not rate.is_finite():
         return f"ставка НДС {rate}"
     if own is None:

@@ -167,6 +167,15 @@ def test_a_linked_element_becomes_a_row_when_it_has_a_price() -> None:
     assert product_row(element, Wild({"id": 3, "name": "Счёт 7", "custom_fields_values": None})) is None
 
 
+def test_a_product_without_a_price_is_not_left_out() -> None:
+    linked = lead(_embedded={"catalog_elements": [{"id": 3, "metadata": {"quantity": 1, "catalog_id": 8}}]})
+    custom = [field("Артикул", "text", "K-7", code="SKU"), field("Скидка", "text", "10 %")]
+    row = product_row(elements(linked)[0], Wild({"id": 3, "name": "Кофе", "custom_fields_values": custom}))
+    assert row is not None
+    assert row.price.is_nan()
+    assert row.discount == 0
+
+
 def test_the_price_that_the_deal_chose_wins() -> None:
     linked = lead(
         _embedded={

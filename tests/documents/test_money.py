@@ -245,6 +245,16 @@ def test_a_seller_without_vat_says_so() -> None:
     assert (result.vat_text, result.vat, result.lines[0].rate_text) == ("без НДС", 0, "без НДС")
 
 
+def test_a_row_without_a_rate_is_what_our_company_says() -> None:
+    assert count([row(price=Decimal(122))], 122).vat == 22
+    free = count([row(price=Decimal(122)), row(vat_rate=VAT)], 222, unsaid="free")
+    assert (free.exempt, free.lines[0].rate) == (122, None)
+    with pytest.raises(HeldError) as held:
+        count([row()], 100, unsaid="held")
+    assert "строка 1 (не указана ставка НДС)" in held.value.missing[0].where
+    assert count([row()], 100, unsaid="held", seller_rate=None).vat == 0
+
+
 def test_sums_bear_the_currency_of_the_deal() -> None:
     result = count([row(price=Decimal(122))], 122, currency="USD")
     assert result.vat_text.endswith("22,00\u00a0$")

@@ -13,7 +13,7 @@ import pytest
 from connector.config import CrmName
 from connector.sandbox.app import Sandbox
 from connector.sandbox.legal_ids import company_inn
-from tests.e2e.sellers import FIELD, TRADER, kit_with_two_sellers
+from tests.documents.sellers import FIELD, TRADER, kit_with_two_sellers
 from tests.e2e.stand import Stand
 
 INVOICE, CONTRACT = "Счёт выставлен", "Встреча проведена"

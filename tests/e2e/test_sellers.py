@@ -18,7 +18,7 @@ from connector.config import CrmName
 from connector.documents import payment_qr
 from connector.sandbox.app import Sandbox
 from connector.sandbox.state import StoredFile
-from tests.e2e.sellers import FIELD, TRADER, kit_with_two_sellers
+from tests.documents.sellers import FIELD, TRADER, kit_with_two_sellers
 from tests.e2e.stand import Stand
 
 TRADER_ACCOUNT, COMPANY_ACCOUNT = "40802810400000000018", "40702810200000000017"

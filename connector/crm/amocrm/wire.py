@@ -234,14 +234,17 @@ def elements(lead: Wild) -> list[Element]:
 
 
 def product_row(element: Element, item: Wild) -> ProductRow | None:
-    """The row for a linked element; None for one without a price, such as an invoice.
+    """The row for a linked element; None for what is no product, such as an invoice. A product whose price
+    is empty has the price NaN: left out, it would be missing in a contract without a word.
 
     amoCRM knows no discount in a row: a field of the list named «Скидка», «Скидка, %» and the like tells it.
     """
     custom = list(custom_fields(item))
     price = _price(custom, element.price_id)
-    if price is None:
+    if price is None and not any(field.code in _PRODUCT_CODES for field in custom):
         return None
+    if price is None:
+        price = Decimal("NaN")
     off = _discount(custom, price)
     vat = _first(custom, *_VAT_FIELD)
     return ProductRow(
@@ -283,6 +286,8 @@ def _price(custom: list[CustomField], price_id: str | None) -> Decimal | None:
     return None
 
 
+#: Fields that lists of products have. Source: reference section 4.14.
+_PRODUCT_CODES = frozenset({"SKU", "GROUP", "EXTERNAL_ID", "DESCRIPTION"})
 #: Codes and the name of the field that holds a product's VAT.
 _VAT_FIELD = (("VAT", "VAT_RATE"), r"(ставка\s+)?ндс")
 
@@ -313,7 +318,7 @@ def _discount(custom: list[CustomField], price: Decimal) -> Decimal:
         value = Decimal(number.group(0).replace(",", "."))
         is_percent = "%" in text or "%" in field.name
         off = (price * value / 100 if is_percent else value).quantize(Decimal("0.01"), ROUND_HALF_UP)
-        if 0 < off < price:
+        if not price.is_nan() and 0 < off < price:
             return off
     return Decimal(0)
 

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.e2e.stand import TEMPLATES
+from tests.documents.samples import TEMPLATES
 
 FIELD = "Наша компания"
 TRADER = "ИП Ветров Алексей Петрович"
