@@ -19,6 +19,27 @@ TASK_TYPES = ((1, "Связаться", "FOLLOW_UP"), (2, "Встреча", "MEE
 GROUP: dict[str, Any] = {"id": 0, "name": "Отдел продаж", "uuid": None}
 
 
+_CASES = ("default", "genitive", "dative", "accusative", "instrumental", "prepositional")
+
+
+def _forms(*words: str) -> dict[str, str]:
+    return dict(zip(_CASES, words, strict=False))
+
+
+#: What the account calls its leads; the documents show another word in the same shape.
+ENTITY_NAMES: dict[str, Any] = {
+    "leads": {
+        "ru": {
+            "gender": "f",
+            "plural_form": _forms("сделки", "сделок", "сделкам", "сделки", "сделками", "сделках"),
+            "singular_form": _forms("сделка", "сделки", "сделке", "сделку", "сделкой", "сделке"),
+        },
+        "en": {"singular_form": _forms("lead"), "plural_form": _forms("leads"), "gender": "f"},
+        "es": {"singular_form": _forms("acuerdo"), "plural_form": _forms("acuerdos"), "gender": "m"},
+    }
+}
+
+
 def stable_uuid(world: World, what: str) -> str:
     """A UUID that is the same on every start."""
     return str(uuid5(NAMESPACE_URL, f"amocrm/{world.account_id}/{what}"))
@@ -47,7 +68,7 @@ def account(world: World, call: Call) -> Reply:
         "drive_url": world.base_url,
         "version": 16,
         "is_api_filter_enabled": world.switches.filters_paid,
-        "entity_names": {"leads": {"ru": {"gender": "f", "singular_form": {"default": "сделка"}}}},
+        "entity_names": ENTITY_NAMES,
         "invoices_settings": {"lang": "ru", "invoices_catalog_id": None},
     }
     body |= {key: value for key, value in optional.items() if key in with_}

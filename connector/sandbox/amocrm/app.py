@@ -30,6 +30,7 @@ from connector.sandbox.amocrm import (
 from connector.sandbox.amocrm import events as event_api
 from connector.sandbox.amocrm.bots import Bots
 from connector.sandbox.amocrm.by_hand import hand_actions
+from connector.sandbox.amocrm.chat_templates import ChatTemplates
 from connector.sandbox.amocrm.complex import Complex
 from connector.sandbox.amocrm.customers import Customers
 from connector.sandbox.amocrm.delivery import Delivery
@@ -94,6 +95,7 @@ class AmoCrm:
         self.extras = Extras(self.world)
         self.field_groups = FieldGroups(self.world)
         self.customers = Customers(self.world)
+        self.chat_templates = ChatTemplates(self.world)
         self.drive = Drive(self.world)
         self.arrivals = Arrivals()
         self.talks = Talks(self.world, self.triggers.chat)
@@ -115,6 +117,7 @@ class AmoCrm:
             *self.extras.routes(),
             *self.field_groups.routes(),
             *self.customers.routes(),
+            *self.chat_templates.routes(),
             *leads.ROUTES,
             *people.ROUTES,
             *tasks.ROUTES,

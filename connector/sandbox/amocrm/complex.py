@@ -1,6 +1,6 @@
 """`POST /api/v4/leads/complex`: leads with their people in one write.
 
-Source: reference 4.2. Duplicate control is off, as it is without an uploaded widget.
+Source: reference 4.2. Duplicate control is off, as without an uploaded widget, unless a switch says so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from connector.sandbox.amocrm import leads
 from connector.sandbox.amocrm.request import Call
-from connector.sandbox.amocrm.tree import check_people, store_people
+from connector.sandbox.amocrm.tree import check_people, same_people, store_people
 from connector.sandbox.amocrm.unsorted import Arrivals
 from connector.sandbox.amocrm.wire import Reply, Violation, hal, not_a_choice
 from connector.sandbox.amocrm.world import Route, World
@@ -18,6 +18,8 @@ from connector.sandbox.amocrm.world import Route, World
 PATH = "/api/v4/leads/complex"
 MAX_ITEMS = 50
 MAX_VALUES = 40
+#: More matches than these, and duplicate control joins nothing.
+MAX_MATCHES = 3
 
 
 class Complex:
@@ -34,7 +36,7 @@ class Complex:
 
     def _add_one(self, world: World, call: Call, name: str, item: dict[str, Any]) -> dict[str, Any]:
         embedded = item.get("_embedded") or {}
-        contact_id, company_id = store_people(world, call, embedded)
+        contact_id, company_id, is_merged = self._people(world, call, embedded)
         metadata = embedded.get("metadata")
         stage = None
         if isinstance(metadata, dict):
@@ -57,8 +59,21 @@ class Complex:
             "contact_id": contact_id,
             "company_id": company_id,
             "request_id": [name],
-            "merged": False,
+            "merged": is_merged,
         }
+
+    def _people(
+        self, world: World, call: Call, embedded: dict[str, Any]
+    ) -> tuple[int | None, int | None, bool]:
+        """Ids of contact and company, and whether stored ones were taken for the written ones."""
+        tree, is_merged = dict(embedded), False
+        for collection in ("contacts", "companies") if world.switches.duplicate_control else ():
+            rows = tree.get(collection) or []
+            if rows and not isinstance(rows[0].get("id"), int):
+                known = same_people(world, collection, rows[0])
+                if 0 < len(known) <= MAX_MATCHES:
+                    tree[collection], is_merged = [{"id": known[0]}], True
+        return *store_people(world, call, tree), is_merged
 
     def routes(self) -> list[Route]:
         return [Route("POST", PATH, self.add)]

@@ -1,7 +1,8 @@
 """Customers, briefly: list, one, add, change, the mode, statuses, segments, purchases, bonus points.
 
-Off in a fresh account, as in life: lists are empty and writes are refused. Custom fields of customers are not
-played. Source: reference 4.15, 5, 6.2; statuses of the refusals are unverified.
+Off in a fresh account, as in life: lists are empty and writes are refused. Custom fields, notes and links of
+customers are not played: their lists are empty. Source: reference 4.15, 5, 6.2; statuses of the refusals are
+unverified.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Customer:
     periodicity: int = 0
     bonus_points: int = 0
     contact_ids: list[int] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    segment_ids: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -118,12 +121,16 @@ class Customers:
     def _model(self, customer: Customer, with_: set[str]) -> dict[str, Any]:
         bought = self._bought(customer)
         link = self._world.link
-        embedded: dict[str, Any] = {"segments": [], "tags": []}
+        embedded: dict[str, Any] = {
+            "segments": [{"id": i, "_links": link(f"{PATH}/segments/{i}")} for i in customer.segment_ids],
+            "tags": self._world.tag_models("customers", customer),
+        }
         if "contacts" in with_:
             embedded["contacts"] = [
                 {"id": i, "is_main": index == 0, "_links": link(f"/api/v4/contacts/{i}")}
                 for index, i in enumerate(customer.contact_ids)
             ]
+        embedded |= {name: [] for name in ("companies", "catalog_elements") if name in with_}
         return {
             "id": customer.id,
             "name": customer.name,
@@ -161,7 +168,12 @@ class Customers:
         found = check_types(item, _KINDS) + self._world.check_user(item, "responsible_user_id")
         if not found and "status_id" in item and item["status_id"] not in self._lists["statuses"]:
             found.append(not_a_choice("status_id"))
-        return found
+        embedded = item.get("_embedded")
+        segments = embedded.get("segments") if isinstance(embedded, dict) else None
+        for index, row in enumerate(segments if isinstance(segments, list) else ()):
+            if not isinstance(row, dict) or row.get("id") not in self._lists["segments"]:
+                found.append(not_a_choice(f"_embedded.segments.{index}.id"))
+        return found + self._world.check_tags("customers", item)
 
     def add(self, world: World, call: Call) -> Reply:
         self._need_mode()
@@ -174,7 +186,8 @@ class Customers:
                 made = Customer(customer_id, by, by, now, now, call.user_id, status_id)
                 embedded = item.get("_embedded")
                 contacts = embedded.get("contacts") if isinstance(embedded, dict) else None
-                made.contact_ids = [c["id"] for c in contacts or () if world.row("contacts", c.get("id"))]
+                rows_given = [c for c in contacts or () if isinstance(c, dict)]
+                made.contact_ids = [c["id"] for c in rows_given if world.row("contacts", c.get("id"))]
                 self._apply(made, item)
                 self.customers[customer_id] = made
                 world.record("customer_added", "customer", customer_id, by=by)
@@ -186,6 +199,12 @@ class Customers:
         for key in _KINDS:
             if key in item:
                 setattr(customer, key, item[key])
+        tags = self._world.new_tags("customers", customer, item)
+        if tags is not None:
+            customer.tags = tags
+        embedded = item.get("_embedded")
+        if isinstance(embedded, dict) and isinstance(embedded.get("segments"), list):
+            customer.segment_ids = [row["id"] for row in embedded["segments"]]
 
     def _change(self, call: Call, item: dict[str, Any]) -> Customer:
         customer, world = self.customers[item["id"]], self._world
@@ -321,6 +340,29 @@ class Customers:
                 models.append({**self._named(kind, row), "request_id": name})
         return whole_reply(world.base_url, f"{PATH}/{kind}", kind, models)
 
+    def one_name(self, world: World, call: Call, kind: str, row_id: int) -> Reply:
+        if row_id not in self._lists[kind]:
+            raise not_found("Not found")
+        return hal(self._named(kind, self._lists[kind][row_id]))
+
+    def change_name(self, world: World, call: Call, kind: str, row_id: int) -> Reply:
+        self._need_mode()
+        with world.portal.lock:
+            if row_id not in self._lists[kind]:
+                raise not_found("Not found")
+            Batch([item := call.item()]).check(lambda body: check_types(body, {"name": STRING}))
+            row = self._lists[kind][row_id] = _Named(row_id, item.get("name", self._lists[kind][row_id].name))
+        return hal(self._named(kind, row))
+
+    def tags(self, world: World, call: Call) -> Reply:
+        rows = sorted(world.tags.get("customers", {}).values(), key=lambda tag: tag.id)
+        models = [{"id": tag.id, "name": tag.name, "color": None} for tag in rows]
+        return page_reply(call, world.base_url, "tags", models, dict)
+
+    def nothing(self, world: World, call: Call, customer_id: int | None = None) -> Reply:
+        """Lists of what customers may have and here have none of: notes, links, files, fields."""
+        return no_content()
+
     def delete_name(self, world: World, call: Call, kind: str, row_id: int) -> Reply:
         with world.portal.lock:
             if self._lists[kind].pop(row_id, None) is None:
@@ -343,7 +385,14 @@ class Customers:
             Route("POST", f"{one}/bonus_points", self.bonus_points),
             Route("GET", kind, self.names),
             Route("POST", kind, self.add_names),
+            Route("GET", f"{kind}/<int:row_id>", self.one_name),
+            Route("PATCH", f"{kind}/<int:row_id>", self.change_name),
             Route("DELETE", f"{kind}/<int:row_id>", self.delete_name),
+            Route("GET", f"{PATH}/tags", self.tags),
+            Route("GET", f"{PATH}/custom_fields/groups", self.nothing),
+            Route("GET", f"{PATH}/segments/custom_fields", self.nothing),
+            *(Route("GET", f"{PATH}/{name}", self.nothing) for name in ("custom_fields", "notes", "links")),
+            *(Route("GET", f"{one}/{name}", self.nothing) for name in ("notes", "links", "files")),
         ]
 
 

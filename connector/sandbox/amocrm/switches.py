@@ -60,6 +60,12 @@ class Switches:
     #: A PATCH that changes nothing still sets `updated_at`, and with it sends an update hook.
     empty_patch_touches: bool = True
 
+    #: `leads/complex` joins people whose phone or e-mail up to three stored ones have, as with an uploaded
+    #: widget; that the lead itself stays a new one is unverified.
+    duplicate_control: bool = False
+    #: What a chat template's review comes to; approved and rejected are recalled (unverified).
+    template_review: Literal["review", "approved", "rejected"] = "review"
+
     # Webhooks (6)
     #: POST of a disabled webhook's destination switches it on again.
     subscribing_enables: bool = True

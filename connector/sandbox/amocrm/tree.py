@@ -35,6 +35,25 @@ def _person(world: World, call: Call, collection: str, embedded: dict[str, Any])
     return int(people.create(world, call, collection, rows[0]).id)
 
 
+def same_people(world: World, collection: str, item: dict[str, Any]) -> list[int]:
+    """Ids of stored contacts or companies with a phone or e-mail of the written one, oldest first."""
+    wanted = {
+        _address(value.get("value"))
+        for field in item.get("custom_fields_values") or ()
+        if isinstance(field, dict) and field.get("field_code") in ("PHONE", "EMAIL")
+        for value in field.get("values") or ()
+        if isinstance(value, dict)
+    } - {""}
+    rows = world.portal.contacts.rows() if collection == "contacts" else world.portal.companies.rows()
+    return [row.id for row in rows if wanted & {_address(text) for text in (*row.phones, *row.emails)}]
+
+
+def _address(text: object) -> str:
+    """A phone by its last ten digits, an e-mail without regard to case."""
+    plain = str(text or "").strip().lower()
+    return plain if "@" in plain else "".join(sign for sign in plain if sign.isdigit())[-10:]
+
+
 def check_people(world: World, embedded: dict[str, Any]) -> list[Violation]:
     """What is wrong with the people of a tree: one of each kind, known or well written."""
     found: list[Violation] = []

@@ -337,22 +337,59 @@ def _settled(world: World, row: Unsorted) -> dict[str, Any]:
 
 
 def _hook(world: World, row: Unsorted) -> dict[str, Any]:
-    """What `unsorted[add]` says: the chats' capture and the forms' documents, by category."""
+    """What `unsorted[add]` says: chats as captured, forms as documented, the rest by its metadata."""
     deal = world.portal.deals[row.lead_id]
-    body: dict[str, Any] = {
+    lead = {"id": deal.id, "name": deal.name, "date_create": row.created_at, **_BY_ROBOT}
+    contact = world.portal.contacts.get(row.contact_id) if row.contact_id is not None else None
+    people_ = [{"id": contact.id, "name": people.full_name(contact)}] if contact is not None else None
+    source, data = row.source_name, {"leads": [lead], "contacts": people_}
+    if row.category == "chats":
+        source = f"{row.metadata.get('service')}:{row.metadata.get('to')}"
+        data = {"contacts": [{"id": contact.id}] if contact is not None else None}
+    return {
         "uid": row.uid,
-        "source": row.source_name,
+        "source": source,
         "source_uid": row.source_uid,
         "category": row.category,
-        "source_data": {**row.metadata, "source_uid": row.source_uid, "source_name": row.source_name},
+        "source_data": {**_source_data(row), "source_uid": row.source_uid, "source_name": row.source_name},
         "date_create": row.created_at,
-        "data": {"leads": [{"id": deal.id, "name": deal.name, "date_create": row.created_at}]},
+        "data": data,
         "pipeline_id": row.pipeline_id,
         "account_id": world.account_id,
         "lead_id": row.lead_id,
         "created_at": row.created_at,
     }
-    contact = world.portal.contacts.get(row.contact_id) if row.contact_id is not None else None
-    if contact is not None:
-        body["data"]["contacts"] = [{"id": contact.id, "name": people.full_name(contact)}]
-    return body
+
+
+_BY_ROBOT = {"created_user_id": 0, "modified_user_id": 0, "main_user_id": 0}
+
+
+def _source_data(row: Unsorted) -> dict[str, Any]:
+    given = row.metadata
+    if row.category == "forms":
+        origin = {name: given.get(name) for name in ("ip", "referer", "visitor_uid")}
+        return {
+            "form_id": given.get("form_id"),
+            "form_type": 1,
+            "form_name": given.get("form_name"),
+            "form_page": given.get("form_page"),
+            "date": given.get("form_sent_at"),
+            "from": row.source_name,
+            "origin": {**origin, "datetime": given.get("form_sent_at")},
+        }
+    if row.category != "chats":
+        return dict(given)
+    client, origin = given.get("client") or {}, given.get("origin") or {}
+    message = {"id": f"{row.uid[:8]}-0000-4000-8000-{row.uid[8:20]}", "manager": 0, "date": row.created_at}
+    return {
+        "from": given.get("from"),
+        "name": given.get("from"),
+        "to": given.get("to"),
+        "date": given.get("received_at"),
+        "service": given.get("service"),
+        "site": str(given.get("service") or "").capitalize(),
+        "client": {"name": client.get("name"), "id": row.contact_id, "picture": client.get("avatar")},
+        "origin": {"provider": "amojo", "chat_id": origin.get("chat_id")},
+        "data": [{**message, "text": given.get("last_message_text")}],
+        "source": f"{given.get('service')}:{given.get('to')}",
+    }

@@ -15,11 +15,13 @@ from connector.sandbox.amocrm.wire import (
     Reply,
     Violation,
     hal,
+    invalid,
     no_content,
     not_a_choice,
     not_found,
     problem,
     unix,
+    untyped,
 )
 from connector.sandbox.amocrm.world import Route, World
 
@@ -55,6 +57,9 @@ class _Webhooks:
         require_admin(world, call)
         item = call.item()
         Batch([item]).check(_check)
+        if not is_callable(item["destination"]):
+            refusal = Violation(_URL_RULE, "destination.destination", "Invalid URL")
+            raise untyped(invalid({"0": [refusal]}))
         with world.portal.lock:
             now = world.portal.now()
             hook = self._find(item["destination"])
@@ -91,8 +96,6 @@ def _check(item: dict[str, Any]) -> list[Violation]:
     found = check_types(item, kinds, required=("destination", "settings"))
     if found:
         return found
-    if not is_callable(item["destination"]):
-        found.append(Violation(_URL_RULE, "destination.destination", "Invalid URL"))
     for index, code in enumerate(item["settings"] or ()):
         if code not in SETTINGS:
             found.append(not_a_choice(f"settings.{index}"))

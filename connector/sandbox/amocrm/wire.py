@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,6 +119,13 @@ def invalid(violations: Mapping[str, Sequence[Violation]]) -> ApiError:
         for request_id, found in violations.items()
     ]
     return ApiError(problem(400, "Request validation failed", **{"validation-errors": blocks}))
+
+
+def untyped(error: ApiError) -> ApiError:
+    """The same error without `type`, as the refusal of a webhook's address was seen."""
+    body = json.loads(error.reply.body)
+    del body["type"]
+    return ApiError(replace(error.reply, body=json.dumps(body, ensure_ascii=False).encode()))
 
 
 def unix(moment: datetime | None) -> int | None:

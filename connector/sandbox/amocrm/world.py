@@ -138,7 +138,7 @@ class World:
             return table[name]
 
     def tags_of(self, entity: str, row: Any) -> list[str]:
-        names = row.tags if entity == "leads" else row.fields.get(TAGS_KEY, [])
+        names = row.tags if entity in ("leads", "customers") else row.fields.get(TAGS_KEY, [])
         return list(names)
 
     def tag_models(self, entity: str, row: Any) -> list[dict[str, Any]]:
