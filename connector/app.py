@@ -28,6 +28,7 @@ from connector.crm.oauth import OAuthTokens
 from connector.crm.registry import CRMS
 from connector.crm.share import BackgroundShare
 from connector.crm.tokens import TokenSource
+from connector.daily_control import DailyControl
 from connector.deciding import Deciding
 from connector.delivery.email import EmailChannel
 from connector.directory import Directories
@@ -44,6 +45,7 @@ from connector.intake import Intake
 from connector.kit_alarm import KitAlarm
 from connector.kit_keeper import KitKeeper, Watch
 from connector.links import Links
+from connector.outlook import Outlook
 from connector.paying import Paying
 from connector.payments.base import PaymentProvider
 from connector.payments.registry import PROVIDERS
@@ -335,6 +337,20 @@ class App:
         )
 
     @cached_property
+    def daily_control(self) -> DailyControl:
+        return DailyControl(
+            self.db, self.queue, self.background_clients, self.targets, lambda: self.playbook, self.clock
+        )
+
+    @cached_property
+    def outlook(self) -> Outlook:
+        return Outlook(
+            *(self.db, self.queue, self.targets, lambda: self.playbook),
+            self.history_import.loaded,
+            self.clock,
+        )
+
+    @cached_property
     def history_import(self) -> HistoryImport:
         return HistoryImport(self.db, self.clock)
 
@@ -476,6 +492,8 @@ class App:
             GONE: self.activity_feed.check_gone,
             "recheck_held": lambda job: self._discard(self.effects.recheck_held(job.account)),
             "webhook": lambda job: self._discard(self.hook_watch.check(job.account)),
+            "control": self.daily_control.handle,
+            "answers": lambda job: self._discard(self.daily_control.collect_answers(job.account)),
         }
         return {task: self._watched(task, handler) for task, handler in handlers.items()}
 
@@ -544,6 +562,9 @@ class App:
             ("directory", "17 * * * *", "directory"),
             ("held", "*/15 * * * *", "recheck_held"),
             ("webhook", "7,37 * * * *", "webhook"),
+            # Before the morning's reports, which tell of it.
+            ("control", "45 8 * * *", "control"),
+            ("answers", "*/20 * * * *", "answers"),
         ]
         reports = [
             Schedule(

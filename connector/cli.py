@@ -17,6 +17,7 @@ from connector.commands.demo import demo, sandbox
 from connector.commands.documents import documents
 from connector.commands.history import backfill, import_history, reconcile
 from connector.commands.look import dead_letters, status, why
+from connector.commands.plan import alarms, plan
 from connector.commands.preview import preview
 from connector.commands.report import report
 from connector.commands.roles import scheduler, serve, web, worker
@@ -58,6 +59,8 @@ for command in (
     backfill,
     import_history,
     reconcile,
+    plan,
+    alarms,
 ):
     cli.add_command(command)
 

@@ -234,7 +234,7 @@ def describe(effect: Effect, titles: Mapping[str, str] = _NO_TITLES) -> str:
             to = {CLIENT: " клиенту", RESPONSIBLE: " ответственному"}.get(params["to"], "")
             subject = effect.result.get("subject")
             return f"письмо{to} — {subject}" if subject else f"письмо{to}"
-        case "task" | "ask" | "alarm" | "kit_alarm":
+        case "task" | "ask" | "alarm" | "kit_alarm" | "person_task":
             return f"задача «{inner_quotes(params['text'].splitlines()[0])}»"
         case "note":
             return f"примечание «{inner_quotes(params['text'].splitlines()[0])}»"

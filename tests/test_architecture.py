@@ -18,7 +18,8 @@ USE_CASES = {
     *("actions", "effects", "intake", "activity_feed", "directory", "cards", "reconcile", "backfill"),
     *("reporting", "explain", "status", "consent", "register", "register_files", "own_moves", "loops"),
     *("deciding", "happenings", "hook_watch", "access", "edited", "kit_keeper", "kit_alarm", "preview"),
-    *("paying", "receipts", "settling", "targets", "history_import", "history_files"),
+    *("paying", "receipts", "settling", "targets", "history_import", "history_files", "daily_control"),
+    "outlook",
     *("links", "client_page", "client_context"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}

@@ -65,6 +65,20 @@ def give_kit_alarm(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     return {"task_id": task_id}
 
 
+def give_person_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
+    """Give a person a task of no deal. params: text, due_at; user_id, or role of the playbook."""
+    user_id = effect.params.get("user_id") or _user_of(effect.params["role"], tools)
+    task_id = tools.client.add_task(
+        None,
+        effect.params["text"],
+        responsible_id=user_id,
+        due_at=datetime.fromisoformat(effect.params["due_at"]),
+        may_exist=effect.may_exist,
+        since=search_from(effect),
+    )
+    return {"task_id": task_id}
+
+
 def close_ask(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     """Close a task that we gave: what it asked for is there now. params: ask_key; text, the task's result."""
     with tools.db.read() as conn:

@@ -230,6 +230,12 @@ class CrmClient(Past, ChangeLog, Directory, DealWriter, IncomingLeads, EventQueu
         `post_report`).
         """
 
+    def task_answer(self, task_id: str) -> str | None:
+        """What the person wrote when closing a task that we gave; "" for no word, or a task that is gone.
+
+        None while the task is open.
+        """
+
     def complete_task(self, task_id: str, result: str) -> None:
         """Close a task that we gave; a task that is gone or closed already is no error."""
 

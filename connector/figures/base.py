@@ -15,12 +15,13 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from connector.domain import Outcome, Period, Stage
 from connector.figures.stats import NONE, natural
 from connector.store.schema import (
     accounts,
+    channels,
     deals,
     loss_reasons,
     missed_hooks,
@@ -155,6 +156,12 @@ class Facts:
         return {row.loss_reason_id: row.name for row in rows}
 
     @cached_property
+    def channel_names(self) -> dict[str, str]:
+        """Names of channels by id; empty where deals carry the name itself."""
+        rows = self.conn.execute(select(channels).where(channels.c.account == self.account))
+        return {row.channel_id: row.name for row in rows}
+
+    @cached_property
     def currency(self) -> str | None:
         """The account's currency; None when the account has not told it yet."""
         return self.conn.execute(
@@ -230,6 +237,22 @@ class Facts:
         stayed = self._load(deals.c.outcome == Outcome.OPEN.value)
         moved_back = (deal for deal in self._rewound.values() if deal.outcome is Outcome.OPEN)
         return [deal for deal in stayed if deal.id not in self._rewound] + list(moved_back)
+
+    @cached_property
+    def first_created_at(self) -> datetime | None:
+        """When the first kept deal was created; None without deals."""
+        kept = (self._existed, deals.c.is_deleted.is_(False))
+        return self.conn.execute(
+            select(deals.c.created_at).where(*kept).order_by(deals.c.created_at).limit(1)
+        ).scalar_one_or_none()
+
+    def alive_since(self, moment: datetime) -> list[DealFact]:
+        """Kept deals that are open, or whose last closing is not before `moment`."""
+        was_there = or_(
+            deals.c.outcome == Outcome.OPEN.value, deals.c.closed_at.is_(None), deals.c.closed_at >= moment
+        )
+        stayed = [deal for deal in self._load(was_there) if deal.id not in self._rewound]
+        return stayed + [d for d in self._rewound.values() if d.closed_at is None or d.closed_at >= moment]
 
     # Moves --------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class Snapshot:
 
     won: revenue of the month by then. open_money, open_count: open deals by stage key. For a month that is
     over: won_money by the stage that deals stood in then, won_count likewise; won_new: of deals created
-    later. All three are empty or 0 for the month to be forecast.
+    later; won_deals: all that it won. These four are empty or 0 for the month to be forecast.
     """
 
     won: Decimal
@@ -40,6 +40,7 @@ class Snapshot:
     won_count: Mapping[str, int]
     won_money: Mapping[str, Decimal]
     won_new: Decimal = Decimal(0)
+    won_deals: int = 0
 
     @property
     def rest(self) -> Decimal:
@@ -80,7 +81,7 @@ class NoForecast:
 
 def forecast(now: Snapshot, past: Sequence[Snapshot], plan: Decimal | None = None) -> Forecast | NoForecast:
     """The forecast of the month that `now` shows, from the same working day of past months."""
-    won_before = sum(sum(month.won_count.values()) for month in past)
+    won_before = sum(month.won_deals for month in past)
     if len(past) < MIN_MONTHS or won_before < MIN_WON:
         return NoForecast(len(past), won_before)
     from_open, from_new = _rest(now, past)

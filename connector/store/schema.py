@@ -18,6 +18,7 @@ from sqlalchemy import (
     text,
 )
 
+from connector.store.schema_activities import alarms as alarms
 from connector.store.schema_activities import calls as calls
 from connector.store.schema_activities import deal_changes as deal_changes
 from connector.store.schema_activities import invoices as invoices

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Table, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
-from connector.store.schema_types import Amount, RowId, UtcDateTime, metadata
+from connector.store.schema_types import Amount, RowId, UtcDateTime, metadata, numbered
 
 #: What befell a deal besides stage changes: a new owner, another pipeline, deletion, return, merge.
 deal_changes = Table(
@@ -130,4 +142,26 @@ special_days = Table(
     Column("account", String(64), primary_key=True),
     Column("day", Date, primary_key=True),
     Column("is_working", Boolean, nullable=False),
+)
+
+#: What of a week went wrong, one row a person, number and week; see `planning.control`.
+alarms = numbered(
+    "alarms",
+    Column("id", RowId, primary_key=True),
+    Column("account", String(64), nullable=False),
+    Column("week", Date, nullable=False),  # its Monday
+    Column("kind", String(12), nullable=False),  # behind | no_shows
+    Column("person", String(64), nullable=False),  # a user's id, or all
+    Column("metric", String(32), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("close_reason", String(12)),  # recovered | week_over
+    Column("snoozed_until", Date),
+    # The effect whose task asks for the reason, and what came back.
+    Column("ask_key", String(200), nullable=False),
+    Column("answer", Text),
+    Column("answered_at", UtcDateTime),
+    UniqueConstraint("account", "week", "kind", "person", "metric"),
+    Index(None, "account", "closed_at"),
 )

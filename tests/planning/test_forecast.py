@@ -25,6 +25,7 @@ def month(won: int, opened: int, came: int, new: int) -> Snapshot:
         won_count={"a": came},
         won_money={"a": Decimal(came * 100)},
         won_new=Decimal(new),
+        won_deals=came,
     )
 
 
@@ -120,8 +121,10 @@ def _snapshot(deals: list[Deal], number: int, elapsed: int) -> Snapshot:
     open_money: dict[str, Decimal] = defaultdict(Decimal)
     won_money: dict[str, Decimal] = defaultdict(Decimal)
     won = new = Decimal(0)
+    won_deals = 0
     for deal in deals:
         wins_later = deal.is_won and now <= deal.closed < end
+        won_deals += deal.is_won and start <= deal.closed < end
         if deal.is_won and start <= deal.closed < now:
             won += deal.amount
         if deal.created >= now:
@@ -133,4 +136,4 @@ def _snapshot(deals: list[Deal], number: int, elapsed: int) -> Snapshot:
             if wins_later:
                 won_count[stage] += 1
                 won_money[stage] += deal.amount
-    return Snapshot(won, open_count, open_money, won_count, won_money, new)
+    return Snapshot(won, open_count, open_money, won_count, won_money, new, won_deals)

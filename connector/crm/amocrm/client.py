@@ -188,6 +188,9 @@ class AmoCrmClient:
             since=since,
         )
 
+    def task_answer(self, task_id: str) -> str | None:
+        return self._timeline().task_answer(task_id)
+
     def complete_task(self, task_id: str, result: str) -> None:
         self._timeline().complete_task(task_id, result)
 

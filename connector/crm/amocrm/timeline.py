@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from connector.clock import Clock
 from connector.crm.amocrm.api import AmoApi
 from connector.crm.amocrm.files import FileStore
+from connector.crm.amocrm.tasks import read_task
 from connector.crm.wild import Wild
 from connector.domain import SERVICE_TAG, CrmFile
 
@@ -88,6 +89,11 @@ class Timeline:
         if responsible_id is not None:
             task["responsible_user_id"] = int(responsible_id)
         return self._api.add("tasks", "tasks", [task])[0]
+
+    def task_answer(self, task_id: str) -> str | None:
+        """The result's text of a closed task, "" without one; None while it is open."""
+        task = self._api.one(f"tasks/{task_id}", read_task)
+        return "" if task is None else task.result if task.is_completed else None
 
     def complete_task(self, task_id: str, result: str) -> None:
         """A task that is closed keeps the result that somebody else gave it."""

@@ -70,6 +70,25 @@ class Timeline:
             fields["DESCRIPTION"] = text
         return self._api.write("tasks.task.add", {"fields": fields}, lambda result: result["task"]["id"].id())
 
+    def task_answer(self, task_id: str) -> str | None:
+        """The last result that was written down in a finished task, "" without one; None while it is open.
+
+        Source: Bitrix24 REST docs, page «tasks.task.result.list».
+        """
+        status = self._api.find(
+            "tasks.task.get",
+            {"taskId": int(task_id), "select": ["ID", "STATUS"]},
+            lambda answer: answer["task"].text_at("status") if answer.get("task") else DONE,
+        )
+        if status != DONE:
+            return None if status is not None else ""
+        texts = self._api.find(
+            "tasks.task.result.list",
+            {"taskId": int(task_id)},
+            lambda answer: [item.text_at("text") for item in answer.each()],
+        )
+        return next((text for text in reversed(texts or []) if text), "")
+
     def complete_task(self, task_id: str, result: str) -> None:
         """Write the result under the task's description and close it; of a to-do too.
 
