@@ -65,7 +65,7 @@ class Line:
     @property
     def saved(self) -> Decimal:
         """What all discounts take off the row: its full price times quantity less this is `amount`."""
-        return _times(self.full_price, self.quantity) - self.amount
+        return times(self.full_price, self.quantity) - self.amount
 
     @property
     def rate_text(self) -> str:
@@ -199,7 +199,7 @@ def _count(
 ) -> Totals:
     """Errors: HeldError for prices that cannot be paid, and for a discount that leaves nothing."""
     _check_prices(priced.rows)
-    before = [_times(row.price, row.quantity) for row in priced.rows]
+    before = [times(row.price, row.quantity) for row in priced.rows]
     reductions = _reductions(before, discount, currency)
     amounts = [sum_ - reduction for sum_, reduction in zip(before, reductions, strict=True)]
     shares = tuple(_vat_shares(amounts, rates, is_on_top=priced.is_on_top))
@@ -378,8 +378,8 @@ def _is_rounded(amount: Decimal, total: Decimal) -> bool:
     return amount == amount.to_integral_value() and abs(total - amount) < 1
 
 
-def _times(price: Decimal, quantity: Decimal) -> Decimal:
-    """To the kopeck, half up."""
+def times(price: Decimal, quantity: Decimal) -> Decimal:
+    """What so many pieces cost, to the kopeck, half up."""
     with localcontext() as context:
         context.prec = 60
         return (price * quantity).quantize(KOPECK, ROUND_HALF_UP)

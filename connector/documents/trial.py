@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from connector.documents import context as contexts
+from connector.documents import money, vat
+from connector.documents.company import Seller
 from connector.documents.context import Issued
 from connector.documents.kit import Kit
 from connector.documents.messages import render_message
 from connector.documents.render import Limits, RenderPool
 from connector.documents.sample_deals import DAY, MANAGER, SAMPLES, Sample
+from connector.domain import DealCard
 from connector.errors import Problem, RenderError
 
 #: What one document of a sample may take: a dozen rows are typeset in a second on a slow machine.
@@ -32,13 +36,14 @@ def sample_context(kit: Kit, sample: Sample, kind: str | None, variant: str = ""
     if sample.is_without_vat:
         kit = _without_vat(kit)
     seller = kit.seller(sample.pipeline)
+    card = _sold_by(seller, sample.card)
     issued = [
-        Issued(other, template.title, template.number(1, DAY), DAY, sample.card.deal.amount, SAMPLE_PAGE)
+        Issued(other, template.title, template.number(1, DAY), DAY, card.deal.amount, SAMPLE_PAGE)
         for other, template in kit.documents.items()
         if kind is None and template.series(seller.key)
     ]
     return contexts.build(
-        sample.card,
+        card,
         kit=kit,
         kind=kind,
         responsible=MANAGER,
@@ -54,6 +59,26 @@ def sample_context(kit: Kit, sample: Sample, kind: str | None, variant: str = ""
 def _without_vat(kit: Kit) -> Kit:
     sellers = {key: replace(seller, rate=None) for key, seller in kit.companies.sellers.items()}
     return replace(kit, companies=replace(kit.companies, sellers=sellers))
+
+
+def _sold_by(seller: Seller, card: DealCard) -> DealCard:
+    """The sample as this company sells: its own rate where a row has none or one that it may not use, and
+    the amount with the VAT that it adds."""
+    if seller.rate is None:
+        return replace(card, rows=tuple(replace(row, vat_rate=None) for row in card.rows))
+    allowed = vat.rates_of(seller.rate, DAY)
+    rows = tuple(
+        row if row.vat_rate in allowed or row.is_vat_free else replace(row, vat_rate=seller.rate)
+        for row in card.rows
+    )
+    if not seller.adds_vat:
+        return replace(card, rows=rows)
+    bases: dict[Decimal, Decimal] = {}
+    for row in rows:
+        rate = row.vat_rate or Decimal(0)
+        bases[rate] = bases.get(rate, Decimal(0)) + money.times(row.price, row.quantity)
+    amount = sum((base + vat.vat_on_top(base, rate) for rate, base in bases.items()), Decimal(0))
+    return replace(card, rows=rows, deal=replace(card.deal, amount=amount))
 
 
 def changed_kinds(before: Kit, after: Kit) -> list[str]:

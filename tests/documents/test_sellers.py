@@ -12,6 +12,8 @@ import pytest
 from connector.documents.kit import Kit
 from connector.documents.places import FAULTS
 from connector.documents.render import RenderPool
+from connector.documents.sample_deals import SAMPLES
+from connector.documents.trial import sample_context
 from connector.domain import DealCard, ProductRow
 from connector.errors import ConfigError, HeldError
 from tests.documents.samples import CARD, DEAL, build, kit
@@ -105,6 +107,26 @@ def test_prices_without_vat_get_it_on_top() -> None:
     assert (context["итого"]["сумма_строк"], context["итого"]["сумма"]) == (1000, 1220)
     assert context["товары"][0]["сумма_с_ндс"] == 1220
     assert "разница" in build(card("1000"), kit=adding)[FAULTS]["итого.сумма"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ндс: 22 ", "ндс: 22 "),
+        ("ндс: 22 ", "ндс: 5 "),
+        ("ндс: 22 ", "ндс: 10 "),
+        ("ндс: 22 ", "ндс: нет "),
+        ("# ндс_сверху: да ", "ндс_сверху: да "),
+        ("# ставка_не_указана: без НДС ", "ставка_не_указана: ждать "),
+        ("# ставка_не_указана: без НДС ", "ставка_не_указана: без НДС "),
+    ],
+)
+def test_the_invented_deals_suit_every_seller(old: str, new: str) -> None:
+    """Else a template would be tried without its sums."""
+    changed = edited(kit(), old, new)
+    for sample in SAMPLES.values():
+        context = sample_context(changed, sample, "invoice")
+        assert "сумма" in context["итого"], (sample.title, context[FAULTS])
 
 
 def test_a_discount_on_the_deal_is_spread_and_named() -> None:
