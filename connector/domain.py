@@ -402,6 +402,9 @@ class CrmEvent:
 #: Start of the note of an event that asks for one rule by its name: a robot in the CRM's own automation.
 RULE_ASKED = "rule: "
 
+#: Start of the key of an event that its sender gave a mark of its own: equal keys are one call, at any time.
+CALL_KEY = "call:"
+
 
 @dataclass(frozen=True, slots=True)
 class CrmFile:

@@ -20,7 +20,7 @@ from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.deciding import Asked, Deciding
 from connector.directory import Directories
-from connector.domain import RULE_ASKED, SERVICE_TAG, CrmEvent, Deal, EventKind, StageChange
+from connector.domain import CALL_KEY, RULE_ASKED, SERVICE_TAG, CrmEvent, Deal, EventKind, StageChange
 from connector.moves import Merge, entry_ordinal, merge
 from connector.own_moves import OwnMoves
 from connector.playbook.evaluate import Called, Move
@@ -93,9 +93,19 @@ class Intake:
 
         A delivery of more than `AT_ONCE` events is stored as one job, which brings them here in portions.
         """
-        if len(events) > AT_ONCE:
-            return self._put_aside(account, events, payload, source)
         now = self._clock.now()
+        if len(events) > AT_ONCE:
+            return self._put_aside(account, events, payload, source, now)
+        return self._keep(account, events, payload, source, now)
+
+    def _keep(
+        self,
+        account: str,
+        events: Sequence[CrmEvent],
+        payload: Mapping[str, Any],
+        source: Source,
+        received_at: datetime,
+    ) -> int:
         used = 0
         with self._db.begin(urgent=True) as conn:
             self._feed.wake(conn, account, events)
@@ -106,7 +116,7 @@ class Intake:
                 if event.kind is EventKind.OTHER or is_read_together:
                     status = "done" if is_read_together else "ignored"
                 row_id = inbox.receive(
-                    conn, account, event, source=source, payload=payload, now=now, status=status
+                    conn, account, event, source=source, payload=payload, now=received_at, status=status
                 )
                 # Kept once a delivery: one of a mass change names hundreds of deals.
                 payload = {}
@@ -127,19 +137,31 @@ class Intake:
             self.receive(account, hints[start : start + AT_ONCE], {"found_by": source}, source)
 
     def sort_out(self, job: Job) -> None:
-        """Job handler: take in the events of a large delivery. A repeat reads the deals once more."""
-        payload = job.args["payload"]
+        """Job handler: take in the events of a large delivery, as of the moment when it came. A repeat reads
+        the deals once more."""
+        payload, source = job.args["payload"], job.args["source"]
+        received_at = datetime.fromisoformat(job.args["received_at"])
         events = [_event_of(row) for row in job.args["events"]]
         for start in range(0, len(events), AT_ONCE):
-            self.receive(job.account, events[start : start + AT_ONCE], payload, job.args["source"])
+            self._keep(job.account, events[start : start + AT_ONCE], payload, source, received_at)
             payload = {}
 
     def _put_aside(
-        self, account: str, events: Sequence[CrmEvent], payload: Mapping[str, Any], source: Source
+        self,
+        account: str,
+        events: Sequence[CrmEvent],
+        payload: Mapping[str, Any],
+        source: Source,
+        received_at: datetime,
     ) -> int:
         rows = [_event_row(event) for event in {event.dedup: event for event in events}.values()]
         with self._db.begin(urgent=True) as conn:
-            args = {"events": rows, "payload": payload, "source": source}
+            args = {
+                "events": rows,
+                "payload": payload,
+                "source": source,
+                "received_at": received_at.isoformat(),
+            }
             self._queue.enqueue(conn, "delivery", args, account=account)
         return len(rows)
 
@@ -313,14 +335,15 @@ def _subject(kind: EventKind) -> str:
 def _call(row: InboxRow) -> Asked | None:
     """The robot's call for a rule that this event is, if it is one.
 
-    Calls with one content and one moment are one call: a delivery that came twice, or was recorded and is
-    played again weeks later, acts no second time. Without a moment nothing tells two calls apart but that
-    they came.
+    Calls of one key are one call where the key has a moment in it, or is the sender's own: a delivery that
+    came twice, or was recorded and is played again weeks later, acts no second time. Where it has neither,
+    nothing tells two calls apart but that they came, and each of them acts.
     """
     if not row.note.startswith(RULE_ASKED):
         return None
     rule = row.note.removeprefix(RULE_ASKED)
-    event_id = f"robot:{row.dedup[-32:]}" if row.event_at else f"robot:{row.id}:{row.deliveries}"
+    is_known = row.event_at is not None or row.dedup.startswith(CALL_KEY)
+    event_id = f"robot:{row.dedup[-32:]}" if is_known else f"robot:{row.id}:{row.deliveries}"
     return Asked(Called(rule), event_id, title="робот CRM", occurrence=event_id, at=row.received_at)
 
 

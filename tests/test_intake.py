@@ -26,6 +26,7 @@ from connector.crm.base import CrmClient, EventBatch
 from connector.deciding import Deciding
 from connector.directory import Directories
 from connector.domain import (
+    CALL_KEY,
     RULE_ASKED,
     AccountInfo,
     Activity,
@@ -552,6 +553,17 @@ def test_robots_call_that_is_played_again_runs_its_rule_no_second_time(desk: Des
     call(after(1))
     assert desk.said() == ["вход"]
     call(after(2))
+    assert desk.said() == ["вход", "вход"]
+
+
+def test_robots_call_with_a_mark_of_its_own_needs_no_moment_to_be_known(desk: Desk) -> None:
+    desk.crm.history = [move("01", "new", after(-100))]
+    desk.crm.stands = deal("new", after(-100))
+    for mark in ("a", "a", "b"):
+        dedup = f"{CALL_KEY}bitrix24:{hashlib.sha256(mark.encode()).hexdigest()}"
+        event = CrmEvent(EventKind.DEAL_CHANGED, "7", dedup, note=f"{RULE_ASKED}каждый раз")
+        desk.intake.receive("main", [event], {})
+        desk.work()
     assert desk.said() == ["вход", "вход"]
 
 

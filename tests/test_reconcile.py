@@ -10,6 +10,7 @@ from connector.clock import FixedClock
 from connector.crm.base import EventBatch
 from connector.domain import CrmEvent, Deletion, EventKind
 from connector.errors import CrmError, PlanTooLarge
+from connector.intake import AT_ONCE
 from connector.reconcile import GRACE, Kind
 from connector.store import missed
 from connector.store.database import Database
@@ -195,6 +196,18 @@ def test_hook_in_time_takes_the_count_back_and_a_late_one_is_not_counted_twice(d
     assert compare(desk) == 0
 
 
+def test_mass_change_that_waited_to_be_sorted_out_came_when_it_came(desk: Desk) -> None:
+    at = now(desk)
+    desk.crm.move("000001", "met", at)
+    desk.intake.receive("main", [hook("000001", at, f"m{place}") for place in range(AT_ONCE + 1)], {})
+    [job] = desk.queue.claim("busy", "work", 1, 1000, timedelta(hours=1))
+    compare(desk)
+    assert desk.missed() == 1
+    desk.intake.sort_out(job)
+    desk.work()
+    assert desk.missed() == 0
+
+
 def test_hook_about_what_we_did_after_the_find_takes_nothing_back(desk: Desk) -> None:
     desk.crm.move("000001", "met", now(desk))
     compare(desk)
@@ -224,6 +237,23 @@ def test_what_the_crm_kept_is_stored_before_it_may_drop_it(desk: Desk) -> None:
     compare(desk)
     assert (desk.crm.confirmed, desk.crm.batches) == (["b1"], [])
     assert desk.missed() == 1
+
+
+def test_long_queue_is_taken_in_portions(desk: Desk) -> None:
+    size = AT_MOST // 4
+    desk.crm.batches = [
+        EventBatch(
+            f"b{number}", tuple(hook("000001", now(desk), f"q{number}:{place}") for place in range(size))
+        )
+        for number in range(6)
+    ]
+    desk.reconcile.run("main")
+    assert desk.crm.confirmed == ["b0", "b1", "b2", "b3"]
+    desk.reconcile.run("main")
+    assert len(desk.crm.confirmed) == 4, "what waits here counts too"
+    desk.work()
+    desk.reconcile.run("main")
+    assert (len(desk.crm.confirmed), desk.crm.batches) == (6, [])
 
 
 def test_deal_that_was_merged_away_is_gone_and_its_heir_is_read_again(desk: Desk) -> None:

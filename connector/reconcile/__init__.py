@@ -125,11 +125,15 @@ class Reconcile:
         return Reading(self._db, client, row, since=since, until=until, now=now)
 
     def _empty_queue(self, account: str) -> None:
-        """Take over the events that the CRM kept for us; it may drop them once they are stored here."""
+        """Take over events that the CRM kept for us, at most `AT_MOST` beside those that wait here already;
+        it may drop them once they are stored. What it keeps after that, a later run takes."""
         client = self._clients[account]
-        while (batch := client.queued_events()) is not None:
+        with self._db.read() as conn:
+            room = AT_MOST - inbox.waiting(conn, account, "queue")
+        while room > 0 and (batch := client.queued_events()) is not None:
             self._intake.take_hints(account, batch.events, "queue")
             client.confirm_events(batch)
+            room -= len(batch.events)
 
     def _take_some(
         self, account: str, run: _Run, pages: Iterator[Looked], limit: int

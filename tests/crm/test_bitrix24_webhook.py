@@ -129,5 +129,22 @@ def test_our_own_robot_names_its_rule_and_no_token_is_kept() -> None:
     kept = json.dumps(body.payload)
     assert "demo-access-token" not in kept
     assert "demo-event-token" not in kept
+    assert "demo-event-token" not in body.events[0].dedup
     other = path.read_bytes().replace(b"properties%5Brule%5D=", b"properties%5Brule%5D=x")
     assert parse_webhook(other, FORM).events[0].dedup != body.events[0].dedup
+
+
+def test_a_robots_call_is_known_by_its_token_with_and_without_a_moment() -> None:
+    [path] = [path for path in hook_files("bitrix24") if path.stem == "robot__rule"]
+    whole = path.read_bytes()
+
+    def key(body: bytes) -> str:
+        return parse_webhook(body, FORM).events[0].dedup
+
+    without_moment = whole.replace(b"&ts=1764003000", b"")
+    assert whole != without_moment
+    assert key(without_moment) == key(whole), "the same call, however late it comes again"
+    assert key(whole) != key(whole.replace(b"A1_2_3", b"A1_2_4")), "another call within the same second"
+    without_token = whole.replace(b"event_token=", b"x=")
+    assert key(without_token) == key(without_token)
+    assert key(without_token) != key(without_token.replace(b"&ts=1764003000", b"&ts=1764003001"))
