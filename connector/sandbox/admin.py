@@ -62,7 +62,7 @@ class Admin:
         return jsonify(self._faults.add(_body()).describe()), 201
 
     def clear_faults(self) -> Answer:
-        """Nothing goes wrong any more; the limits stand at their default."""
+        """Nothing goes wrong any more; the limits stand at their default, the usual latency stays."""
         self._faults.reset()
         return self.show_faults()
 

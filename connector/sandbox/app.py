@@ -123,7 +123,7 @@ class Sandbox:
             application_token=keys.application_token,
             faults=self.faults,
         )
-        self.yookassa = YooKassaShop(self.base_url, self.clock)
+        self.yookassa = YooKassaShop(self.base_url, self.clock, self.faults)
         self.board = Board(self.portals, self.mailbox, add_bitrix_webhook=self.bitrix24.add_outgoing_webhook)
         with no_garbage_collection():
             self._begin_journal(progress)

@@ -29,7 +29,8 @@ HOOK_FAULTS: Final[dict[str, str]] = {
     "reorder": "Хуки приходят вперемешку",
     "delay": "Хук опаздывает",
 }
-CRMS: Final = ("amocrm", "bitrix24")
+#: Whose requests and webhooks may go wrong.
+CRMS: Final = ("amocrm", "bitrix24", "yookassa")
 METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 #: Seconds that a fault lasts when the order does not say.

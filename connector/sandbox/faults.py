@@ -44,6 +44,8 @@ _OWN_WORDS = {
     ("bitrix24", 503): ("QUERY_LIMIT_EXCEEDED", "Too many requests"),
     ("bitrix24", 429): ("OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit."),
     ("bitrix24", 500): ("INTERNAL_SERVER_ERROR", "Internal server error"),
+    ("yookassa", 429): ("too_many_requests", "Too many requests, try again later."),
+    ("yookassa", 500): ("internal_server_error", "Technical problems, try again later."),
 }
 
 
@@ -177,9 +179,9 @@ class Faults:
             return bool(found)
 
     def reset(self) -> None:
-        """Every knob at its default, no rule in force."""
+        """Nothing goes wrong any more: no rule in force, every knob at its default but the usual latency."""
         with self._lock:
-            self._knobs = _Knobs()
+            self._knobs = _Knobs(latency_s=self._knobs.latency_s)
             self._over.extend(self._rules)
             self._rules.clear()
 
@@ -288,7 +290,11 @@ def _instead(rule: Rule, crm: str) -> Response:
         return Response(rule.body, status, content_type=rule.content_type)
     own = _OWN_WORDS.get((crm, status)) if rule.what == "status" else None
     if own is not None:
-        body = json.dumps({"error": own[0], "error_description": own[1]})
+        code, text = own
+        words = {"error": code, "error_description": text}
+        if crm == "yookassa":
+            words = {"type": "error", "code": code, "description": text}
+        body = json.dumps(words)
         return Response(body, status, content_type="application/json; charset=utf-8")
     reason = _REASONS.get(status)
     title = f"{status} {reason}" if reason else "Ведутся технические работы" if status == 200 else str(status)

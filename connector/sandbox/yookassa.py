@@ -19,18 +19,24 @@ import json
 import re
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import requests
-from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, abort, jsonify, make_response, redirect, render_template, request
 
+from connector.sandbox.faults import Faults
 from connector.sandbox.moving_clock import MovingClock
 
 ROOT = "/yookassa/v3"
+#: What the shop's cabinet has a page for: where notices go.
+NOTIFY = "/sandbox/api/yookassa/notify"
+_JSON = {"Content-Type": "application/json"}
 UNPAID_FOR = timedelta(hours=1)
 KEYS_KEPT = timedelta(hours=24)
 #: Wait before try 2, 3, …; the last one again and again until 24 hours are over.
@@ -101,9 +107,10 @@ class _Waiting:
 class YooKassaShop:
     """One shop. Without `start` notices wait; `run_due` sends those that are due in the caller's thread."""
 
-    def __init__(self, base_url: str, clock: MovingClock) -> None:
+    def __init__(self, base_url: str, clock: MovingClock, faults: Faults | None = None) -> None:
         self._base_url = base_url
         self._clock = clock
+        self._faults = faults or Faults(clock=clock)
         self.shop_id = str(100_000 + secrets.randbelow(900_000))
         self.secret_key = f"test_{secrets.token_urlsafe(32)}"
         #: Where notices go. A real shop's cabinet has one address; partners subscribe more over the API.
@@ -205,21 +212,44 @@ class YooKassaShop:
     def blueprint(self) -> Blueprint:
         """API and page; to be mounted at the root."""
         bp = Blueprint("sandbox_yookassa", __name__, template_folder="pages")
-        bp.get(f"{ROOT}/me")(self._me)
-        bp.post(f"{ROOT}/payments")(self._create)
-        bp.get(f"{ROOT}/payments")(self._list)
-        bp.get(f"{ROOT}/payments/<payment_id>")(self._get)
-        bp.post(f"{ROOT}/payments/<payment_id>/cancel")(self._cancel_call)
-        bp.post(f"{ROOT}/refunds")(self._create_refund)
-        bp.get(f"{ROOT}/refunds/<refund_id>")(self._get_refund)
+        for method, path, handler in (
+            ("GET", "me", self._me),
+            ("POST", "payments", self._create),
+            ("GET", "payments", self._list),
+            ("GET", "payments/<payment_id>", self._get),
+            ("POST", "payments/<payment_id>/cancel", self._cancel_call),
+            ("POST", "refunds", self._create_refund),
+            ("GET", "refunds/<refund_id>", self._get_refund),
+        ):
+            name = handler.__name__.strip("_")
+            bp.add_url_rule(f"{ROOT}/{path}", name, partial(self._api, handler), methods=[method])
+        bp.add_url_rule(NOTIFY, "notify", self._subscriptions, methods=["GET", "POST", "DELETE"])
         bp.get("/yookassa/checkout/<payment_id>")(self._page)
         bp.post("/yookassa/checkout/<payment_id>")(self._press)
 
-        @bp.before_request
-        def let_in() -> Answer | None:
-            return self._refuse_strangers() if request.path.startswith(ROOT) else None
-
         return bp
+
+    def _api(self, handler: Callable[..., Answer], **path: str) -> Response:
+        """The handler's answer to those who may ask, or what a fault makes of it."""
+
+        def answer() -> Response:
+            return make_response(self._refuse_strangers() or handler(**path))
+
+        return self._faults.around("yookassa", self.shop_id, request.method, request.path, answer)
+
+    def _subscriptions(self) -> Answer:
+        """Where notices go, as the cabinet has it: `{"url": …}` adds an address or, by DELETE, drops it."""
+        if request.method == "GET":
+            return jsonify(urls=self.notify_urls)
+        body = request.get_json(silent=True, force=True)
+        url = body.get("url") if isinstance(body, dict) else None
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+            return jsonify(error="url: нужен адрес, на который приходить уведомлениям"), 400
+        if request.method == "POST" and url not in self.notify_urls:
+            self.notify_urls.append(url)
+        if request.method == "DELETE":
+            self.notify_urls[:] = [kept for kept in self.notify_urls if kept != url]
+        return jsonify(urls=self.notify_urls)
 
     def _refuse_strangers(self) -> Answer | None:
         given = request.headers.get("Authorization", "")
@@ -390,9 +420,10 @@ class YooKassaShop:
         body = {"type": "notification", "event": event, "object": shown}
         with self._wake:
             for url in self.notify_urls * self.knobs.copies:
-                self._number += 1
-                due = now + self.knobs.delay
-                heapq.heappush(self._waiting, _Waiting(due, self._number, url, event, body, now))
+                for wait_s in self._faults.deliveries("yookassa", self.shop_id, event):
+                    self._number += 1
+                    due = now + self.knobs.delay + timedelta(seconds=wait_s)
+                    heapq.heappush(self._waiting, _Waiting(due, self._number, url, event, body, now))
             self._wake.notify_all()
 
     def _look_again(self) -> None:
@@ -427,7 +458,9 @@ class YooKassaShop:
 
     def _send(self, item: _Waiting) -> None:
         try:
-            status = self._post(item.url, item.body)
+            raw = json.dumps(item.body, ensure_ascii=False).encode()
+            status = self._post(item.url, raw)
+            self._faults.sent.add("yookassa", item.event, item.url, raw, _JSON, status)
             self.delivered.append(Delivered(item.event, item.body["object"]["id"], item.attempt, status))
             if status == 200:
                 return
@@ -439,9 +472,11 @@ class YooKassaShop:
             with self._wake:
                 self._in_flight -= 1
 
-    def _post(self, url: str, body: dict[str, Any]) -> int:
+    def _post(self, url: str, body: bytes) -> int:
         try:
-            with self._session.post(url, json=body, timeout=ANSWER_WITHIN_S, allow_redirects=False) as answer:
+            with self._session.post(
+                url, data=body, headers=_JSON, timeout=ANSWER_WITHIN_S, allow_redirects=False
+            ) as answer:
                 return answer.status_code
         except requests.RequestException:
             return 0

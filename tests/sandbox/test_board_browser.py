@@ -124,7 +124,7 @@ def test_a_fault_is_ordered_and_the_clock_moved_by_clicks(sandbox: Sandbox, page
     page.get_by_label("Сколько раз").fill("3")
     page.get_by_role("button", name="Сломать").click()
     rule = page.locator("#active .fault")
-    expect(rule).to_contain_text("код 502 · обе CRM · /api/v4/leads · осталось 3")
+    expect(rule).to_contain_text("код 502 · везде · /api/v4/leads · осталось 3")
     (order,) = sandbox.faults.values()["active"]
     assert (order["what"], order["status"], order["times"]) == ("status", 502, 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from connector.sandbox.fault_rules import HOOK_FAULTS, REQUEST_FAULTS, BadOrder
 from connector.sandbox.faults import MAX_HELD, Faults
 from connector.sandbox.moving_clock import MovingClock
 from connector.sandbox.sent_hooks import SentHook
+from tests.sandbox.catcher import Catcher
 
 FAULTS = "/sandbox/api/faults"
 TIME = "/sandbox/api/time"
@@ -77,7 +79,7 @@ def statuses(faults: Faults, n: int, **kwargs: Any) -> list[int]:
         ({"what": "html", "for_s": -1}, "for_s: нужно число"),
         ({"what": "slow", "delay_s": float("nan")}, "delay_s: нужно число"),
         ({"what": "slow", "delay_s": 1e9}, "delay_s: нужно число"),
-        ({"what": "html", "crm": "sap"}, "crm: 'sap' не подходит; есть amocrm, bitrix24"),
+        ({"what": "html", "crm": "sap"}, "crm: 'sap' не подходит; есть amocrm, bitrix24, yookassa"),
         ({"what": "html", "method": "get"}, "method: 'get' не подходит"),
         ({"what": "html", "path": 5}, "path: нужен текст"),
         ({"what": "html", "path": "x" * 501}, "path: нужен текст не длиннее 500"),
@@ -401,3 +403,64 @@ def test_a_hook_to_nobody_is_said_to_have_got_no_answer(faults: Faults, clock: M
     assert isinstance(hook, SentHook)
     assert faults.sent.repeat(hook) == 0
     assert hook.describe()["url"] == "http://127.0.0.1:1/hook"
+
+
+def test_clearing_all_faults_leaves_the_usual_latency(faults: Faults) -> None:
+    faults.set(latency_s=0.25, drop_share=0.5, limits_on=False)
+    faults.add({"what": "html"})
+    faults.reset()
+    found = faults.values()
+    assert (found["latency_s"], found["drop_share"], found["limits_on"], found["active"]) == (
+        0.25,
+        0,
+        True,
+        [],
+    )
+
+
+class TestTheShop:
+    """YooKassa's API and notices go wrong by the same orders as the CRMs'."""
+
+    def test_its_errors_are_in_its_own_words(self, sandbox: Sandbox) -> None:
+        order(sandbox, what="status", status=500, crm="yookassa", path="/me", times=1)
+        keys = sandbox.describe()["yookassa"]
+        auth = (keys["shop_id"], keys["secret_key"])
+        wrong = requests.get(f"{keys['api_url']}/me", auth=auth, timeout=10)
+        assert (wrong.status_code, wrong.json()["code"]) == (500, "internal_server_error")
+        right = requests.get(f"{keys['api_url']}/me", auth=auth, timeout=10)
+        assert right.json()["account_id"] == keys["shop_id"]
+        assert requests.get(f"{keys['api_url']}/me", auth=("1", "x"), timeout=10).status_code == 401
+
+    def test_a_notice_may_be_lost_or_come_twice_and_again(self, sandbox: Sandbox) -> None:
+        shop = sandbox.yookassa
+        with Catcher() as caught:
+            url = f"{sandbox.base_url}/sandbox/api/yookassa/notify"
+            assert requests.post(url, json={"url": caught.url}, timeout=10).json() == {"urls": [caught.url]}
+            order(sandbox, what="drop", crm="yookassa", times=1)
+            order(sandbox, what="double", crm="yookassa", path="payment.succeeded", times=1)
+            for _ in range(2):
+                shop.pay(payment(sandbox))
+            caught.wait_for(2)
+            events = [json.loads(one.body)["event"] for one in caught.caught]
+            assert events == ["payment.succeeded"] * 2
+            kept = requests.get(f"{sandbox.base_url}{HOOKS}?crm=yookassa", timeout=10).json()["hooks"]
+            assert kept[0]["event"] == "payment.succeeded"
+            assert requests.delete(url, json={"url": caught.url}, timeout=10).json() == {"urls": []}
+        assert requests.post(url, json={}, timeout=10).status_code == 400
+
+
+def payment(sandbox: Sandbox) -> str:
+    """A new payment; its id."""
+    keys = sandbox.describe()["yookassa"]
+    body = {
+        "amount": {"value": "10.00", "currency": "RUB"},
+        "confirmation": {"type": "redirect", "return_url": "https://shop.example/"},
+    }
+    answer = requests.post(
+        f"{keys['api_url']}/payments",
+        json=body,
+        auth=(keys["shop_id"], keys["secret_key"]),
+        headers={"Idempotence-Key": secrets.token_hex(8)},
+        timeout=10,
+    )
+    return str(answer.json()["id"])

@@ -3,7 +3,7 @@
 import { $, ask, countLetters, h, plural, time, toast, watch } from "./common.js";
 
 const FAULTS = "/sandbox/api/faults";
-const CRMS = { amocrm: "amoCRM", bitrix24: "Битрикс24" };
+const CRMS = { amocrm: "amoCRM", bitrix24: "Битрикс24", yookassa: "ЮKassa" };
 const KNOBS = {
   latency_s: (value) => `каждый ответ через ${number(value)} с`,
   limits_on: (value) => (value ? "ограничения частоты включены" : "ограничения частоты выключены"),
@@ -48,7 +48,7 @@ async function readClock() {
 const about = (rule) => [
   rule.status ? `код ${rule.status}` : "",
   rule.delay_s ? `${number(rule.delay_s)} с` : "",
-  CRMS[rule.crm] ?? "обе CRM",
+  CRMS[rule.crm] ?? "везде",
   [rule.method, rule.path].filter(Boolean).join(" "),
   rule.share < 1 ? `${number(rule.share * 100)} % вызовов` : "",
   rule.left === null ? "" : `осталось ${rule.left}`,
@@ -69,7 +69,7 @@ function drawFaults(found) {
   $("knobs").replaceChildren(...turned.map(([name, say]) => h("span", { class: "knob" }, say(found[name]))));
   $("active").replaceChildren(...(found.active.length
     ? found.active.map((rule) => ruleLine(rule, true))
-    : [h("p", { class: "muted" }, "Ни одного заказанного сбоя: обе CRM отвечают как обычно.")]));
+    : [h("p", { class: "muted" }, "Ни одного заказанного сбоя: все отвечают как обычно.")]));
   $("over-box").hidden = found.over.length === 0;
   $("over").replaceChildren(...found.over.map((rule) => ruleLine(rule, false)));
 }
