@@ -25,14 +25,15 @@ from connector.figures.export import Format
 from connector.figures.plan import Plan, month_start, next_month, sum_of_known
 from connector.figures.tables import FIGURES, Question
 from connector.history_import import Loaded
+from connector.planning.words import lag_line
 from connector.playbook.model import Playbook
 from connector.playbook.schedule import is_due_on
 from connector.reports import REPORTS
 from connector.reports.base import RenderedReport, ReportInput
 from connector.reports.recipients import Recipient, resolve
 from connector.reports.render import render
+from connector.store import alarms, report_runs
 from connector.store import facts as stored
-from connector.store import report_runs
 from connector.store.database import Database
 from connector.store.jobs import Job
 from connector.store.report_runs import Run, RunKey
@@ -134,13 +135,20 @@ class Reporting:
 
     def preview(self, account: str, report: str, moment: datetime) -> RenderedReport:
         """The report as it goes out on the local day of `moment`; nothing is sent or stored."""
+        loaded = self._loaded(account)
+        moment = loaded.as_of if loaded else moment
         with self._facts(account, moment) as facts:
             midnight = facts.midnight(facts.day(moment))
             facts = Facts(facts.conn, account, facts.timezone, midnight)
-            playbook = self._playbook()
-            plans = self._targets.plans(facts, (facts.last_day,))
-            is_working = playbook.working_calendar.is_working_day
-            data = REPORTS[report].build(ReportInput(facts, plans, is_working))
+            is_working = facts.is_working_day if loaded else self._playbook().working_calendar.is_working_day
+            given = ReportInput(
+                facts,
+                self._targets.plans(facts, (facts.last_day,)),
+                is_working,
+                self._targets.of_day(facts, facts.last_day + timedelta(days=1)),
+                _lagging(facts),
+            )
+            data = REPORTS[report].build(given)
         return render(REPORTS[report], data, self._templates())
 
     def send_now(self, account: str, report: str) -> str:
@@ -262,6 +270,16 @@ class Reporting:
 
 
 _CHANNELS = {"crm": "в CRM пользователю", "email": "на почту"}
+
+
+def _lagging(facts: Facts) -> list[str]:
+    """Headlines of open alarms that nobody has put off beyond today."""
+    today = facts.last_day + timedelta(days=1)
+    return [
+        lag_line(a.kind, a.metric, facts.user_names.get(a.person, "отдел"), a.detail)
+        for a in alarms.still_open(facts.conn, facts.account)
+        if a.snoozed_until is None or a.snoozed_until <= today
+    ]
 
 
 def _in_crm(people: Iterable[Recipient]) -> list[Address]:

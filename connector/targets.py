@@ -77,6 +77,12 @@ class Targets:
             )
         return Decomposition(month, shares, atoms)
 
+    def of_day(self, facts: Facts, day: date) -> dict[tuple[str, str], Decimal]:
+        """(person, metric) -> what that day asks for. Raises ConfigError as `plans` does."""
+        plan = self.month(facts, day)
+        atoms = plan.atoms if plan else {}
+        return {(person, metric): value for (person, metric, on), value in atoms.items() if on == day}
+
     def record(self, facts: Facts) -> int:
         """Write down what the playbook says of this month and the next, where it differs; how many changes.
 

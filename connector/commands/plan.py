@@ -14,7 +14,7 @@ from connector.documents import russian
 from connector.outlook import Ahead
 from connector.planning.forecast import NoForecast
 from connector.planning.reverse import MIN_WON, Needed
-from connector.planning.words import OF_MANY, TITLES
+from connector.planning.words import OF_MANY, lag_line
 from connector.playbook.fields import money as read_money
 from connector.playbook.fields import month as read_month
 from connector.store import alarms as kept
@@ -101,12 +101,8 @@ def alarms(snooze: int | None, until: datetime | None, account: str | None) -> N
             click.echo("Всё идёт по плану: открытых сигналов нет.")
         for alarm in found_open:
             who = names.get(alarm.person, "отдел" if alarm.person == "all" else alarm.person)
-            detail = alarm.detail
-            title = "Встречи срываются" if alarm.kind == "no_shows" else TITLES[alarm.metric]
-            click.echo(
-                f"{alarm.id}. {title} — {who}: {detail['done']} из {detail['due']} к этому дню, "
-                f"план недели {detail['planned']}; с {stamp(alarm.opened_at, zone)}"
-            )
+            line = lag_line(alarm.kind, alarm.metric, who, alarm.detail)
+            click.echo(f"{alarm.id}. {line}; с {stamp(alarm.opened_at, zone)}")
             if alarm.snoozed_until:
                 click.echo(f"   не напоминать до {alarm.snoozed_until:%d.%m.%Y}")
             if alarm.answer is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from connector.figures.sales import ALL
 from connector.planning.control import Signal, Standing
@@ -57,6 +59,15 @@ def headline(signal: Signal) -> str:
         f"{TITLES[signal.metric]}: {number(signal.done)}, а к сегодняшнему дню нужно {number(signal.due)} "
         f"(план недели {number(signal.planned)})"
     )
+
+
+def lag_line(kind: str, metric: str, who: str, detail: Mapping[str, Any]) -> str:
+    """An alarm on one line: «Встречи — Анна: 3 из 12 к этому дню, план недели 20»."""
+    done, due = number(Decimal(detail["done"])), number(Decimal(detail["due"]))
+    if kind == "no_shows":
+        return f"Встречи срываются — {who}: из {due} назначенных состоялось {done}"
+    planned = number(Decimal(detail["planned"]))
+    return f"{TITLES[metric]} — {who}: {done} из {due} к этому дню, план недели {planned}"
 
 
 def cause(signal: Signal, standing: Standing) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol
 
 from connector.figures.base import Facts
@@ -17,6 +18,10 @@ class ReportInput:
     facts: Facts
     plans: Sequence[Plan] = ()
     is_working: IsWorking = weekdays
+    #: (person, metric) -> what the first day after `facts.last_day` asks for.
+    today: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
+    #: Headlines of what lags this week.
+    lagging: Sequence[str] = ()
 
 
 class ReportData(Protocol):

@@ -13,6 +13,7 @@ from connector.playbook.check import check_against_crm, check_names
 from connector.playbook.evaluate import Move, candidates, evaluate, facts_of
 from connector.playbook.load import load_playbook
 from connector.playbook.model import SendAction
+from connector.reports import REPORTS
 from tests.playbook.samples import LOSS_REASONS, PIPELINES, USERS, card
 
 FOLDER = Path(__file__).parents[2] / "templates" / "playbook"
@@ -25,7 +26,7 @@ def test_it_fits_a_usual_crm_and_the_shipped_templates() -> None:
         PLAYBOOK,
         ["proposal", "contract", "invoice", "act"],
         ["welcome", "after_meeting", "invoice_sent", "act_sent"],
-        ["owner_daily", "loss_reasons"],
+        list(REPORTS),
     )
     assert found == []
 
@@ -133,6 +134,8 @@ def test_every_rule_is_started_by_some_stage_of_a_usual_crm() -> None:
 def test_the_owner_and_the_head_of_sales_get_their_reports() -> None:
     assert [(r.report, f"{r.at:%H:%M}", r.on, r.to) for r in PLAYBOOK.reports] == [
         ("owner_daily", "09:00", ("working_days",), ("owner",)),
+        ("standup", "09:00", ("working_days",), ("head_of_sales",)),
+        ("lead_quality", "10:00", ("1", "15"), ("head_of_sales",)),
         ("loss_reasons", "09:30", ("monday",), ("head_of_sales",)),
     ]
 
