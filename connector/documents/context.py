@@ -30,6 +30,7 @@ from connector.errors import HeldError
 _PERSON = "человек"
 #: Without these no sum is known.
 _OF_SUMS = frozenset({"сделка.скидка", "сделка.отгрузка"})
+_SUMS = re.compile(r"итого|товары|сделка\.(сумма|скидка)")
 _PATRONYMIC = re.compile(r"(?:вич|ьич|[кмтн]ич|вна|чна)$")
 
 
@@ -237,35 +238,59 @@ class _Builder:
         if deal.currency not in CURRENCIES:
             place = "Сделка → Валюта"
             self.faults["итого.валюта"] = f"{place} («{deal.currency}», есть: {', '.join(CURRENCIES)})"
-        self.discount, supplied_on = self._discount(), self._supplied_on()
+        said, supplied_on = self._discounts(), self._supplied_on()
         if seller is None or "итого.валюта" in self.faults or self.faults.keys() & _OF_SUMS:
             return None
         rows = self._rows(seller)
-        try:
+        is_whole_deal = rows is not self._card.rows  # one line in place of rows is what the client pays
+
+        def count(discount: Discount | None) -> money.Totals:
             return money.totals(
                 rows,
                 amount=deal.amount,
                 seller_rate=seller.rate,
                 on=supplied_on,
-                unsaid=seller.unsaid if rows is self._card.rows else "own",
-                # The line that stands for the whole amount is what the client pays.
-                adds_vat=seller.adds_vat and rows is self._card.rows,
-                discount=self.discount if rows is self._card.rows else None,
+                unsaid="own" if is_whole_deal else seller.unsaid,
+                adds_vat=seller.adds_vat and not is_whole_deal,
+                discount=discount,
                 currency=deal.currency,
                 is_amount_whole=deal.is_amount_whole,
             )
-        except HeldError as error:
-            self._note(error)
-            return None
 
-    def _discount(self) -> Discount | None:
-        """On the whole deal, as a field of it says."""
+        if is_whole_deal or not said:
+            return self._counted([None], count)
+        totals = self._counted(said, count)
+        if totals is None and (plain := self._counted([None], count)) and any(map(plain.has, said)):
+            # The rows have it already: the field only says so.
+            self.faults = {name: where for name, where in self.faults.items() if not _SUMS.match(name)}
+            return plain
+        return totals
+
+    def _counted(
+        self, discounts: Sequence[Discount | None], count: Callable[[Discount | None], money.Totals]
+    ) -> money.Totals | None:
+        """The sums with the first of these discounts that gives the amount; None, and why, for none."""
+        reason: HeldError | None = None
+        for discount in discounts:
+            try:
+                totals = count(discount)
+            except HeldError as error:
+                reason = reason or error
+            else:
+                self.discount = discount
+                return totals
+        if reason is not None:
+            self._note(reason)
+        return None
+
+    def _discounts(self) -> tuple[Discount, ...]:
+        """On the whole deal, as a field of it says: all that it may mean."""
         title, text = self._field_of("сделка.скидка", self._card.deal.fields)
         try:
-            return discounts.parse(text, title) if text else None
+            return discounts.parse(text, title) if text else ()
         except ValueError as error:
             self.faults["сделка.скидка"] = f"Сделка → поле «{title}» ({error})"
-            return None
+            return ()
 
     def _supplied_on(self) -> date:
         """The day whose tax law counts: of the supply where the deal names it, else of the document.

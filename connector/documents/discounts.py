@@ -37,9 +37,9 @@ class Discount:
         )
 
 
-def parse(text: str, title: str = "") -> Discount | None:
-    """What a field of a deal says, None for no discount. title: of the field, whose «%» or «руб» tells the
-    unit of a bare number.
+def parse(text: str, title: str = "") -> tuple[Discount, ...]:
+    """What a field of a deal may mean, the likeliest first; empty for no discount. title: of the field, whose
+    «%» or «руб» tells the unit of a bare number. Without it both are possible: the deal's amount will tell.
 
     Errors: ValueError in Russian, with how to write it.
     """
@@ -48,17 +48,19 @@ def parse(text: str, title: str = "") -> Discount | None:
         raise ValueError(f"скидку «{text[:40]}» не понять: {_HOW}")
     number = Decimal(found["number"].replace(",", "."))
     if not number:
-        return None
+        return ()
     unit = found["unit"] or _unit_of(title)
-    if not unit:
-        raise ValueError(f"не сказано, {text.strip()[:40]} — это проценты или рубли: {_HOW}")
-    if unit == "%":
-        if number >= 100:
-            raise ValueError(f"скидка {percent(number)} не оставляет суммы")
-        return Discount(percent=number)
-    if number != number.quantize(_KOPECK, ROUND_HALF_UP) or number >= 10**15:
+    if unit == "%" and number >= 100:
+        raise ValueError(f"скидка {percent(number)} не оставляет суммы")
+    is_payable = number == number.quantize(_KOPECK, ROUND_HALF_UP) and number < 10**15
+    if unit and unit != "%" and not is_payable:
         raise ValueError(f"скидка {text.strip()[:40]}: нужны рубли и целые копейки")
-    return Discount(amount=number)
+    meanings = []
+    if unit in ("", "%") and number < 100:
+        meanings.append(Discount(percent=number))
+    if unit != "%" and is_payable:
+        meanings.append(Discount(amount=number))
+    return tuple(meanings)
 
 
 def spread(total: int, weights: Sequence[int]) -> list[int]:

@@ -95,6 +95,10 @@ class Totals:
         """What all discounts together take off."""
         return _sum(line.saved for line in self.lines)
 
+    def has(self, discount: Discount) -> bool:
+        """Whether the rows' own discounts make just this one on the whole document."""
+        return self.discount == discount.off(self.sum_of_lines + self.discount) > 0
+
     @property
     def exempt(self) -> Decimal:
         """What rows without VAT cost, in a document that has VAT as well."""

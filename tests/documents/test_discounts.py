@@ -28,13 +28,18 @@ from connector.documents.discounts import Discount, parse, spread
     ],
 )
 def test_a_discount_is_read_as_people_write_it(text: str, title: str, expected: Discount | None) -> None:
-    assert parse(text, title) == expected
+    assert parse(text, title) == (() if expected is None else (expected,))
+
+
+def test_a_bare_number_may_be_either_and_the_likelier_comes_first() -> None:
+    assert parse("10", "Скидка") == (Discount(percent=Decimal(10)), Discount(amount=Decimal(10)))
+    assert parse("5000", "Скидка") == (Discount(amount=Decimal(5000)),)
+    assert parse("12.345", "Скидка") == (Discount(percent=Decimal("12.345")),)
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("10", "проценты или рубли"),
         ("десять", "не понять"),
         ("-5 %", "не понять"),
         ("100 %", "не оставляет"),

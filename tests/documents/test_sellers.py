@@ -141,6 +141,25 @@ def test_a_discount_on_the_deal_is_spread_and_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "amount", "shown"),
+    [("10", "900", "10\u00a0%"), ("10", "990", "10,00\u00a0₽"), ("100", "900", "100,00\u00a0₽")],
+)
+def test_the_amount_tells_what_a_bare_number_means(said: str, amount: str, shown: str) -> None:
+    context = build(card(amount, Скидка=said))
+    assert context["итого"]["скидка_на_документ"] == shown
+    assert FAULTS not in context or not context[FAULTS]
+
+
+def test_a_discount_that_the_rows_have_already_is_not_taken_twice() -> None:
+    row = ProductRow("Монтаж", Decimal(2), Decimal(450), discount=Decimal(50))
+    context = build(card("900", row, Скидка="10 %"))
+    assert (context["итого"]["сумма"], context["итого"]["скидка"]) == (900, 100)
+    assert "скидка_на_документ" not in context["итого"]
+    assert context[FAULTS] == {}
+    assert "разница" in build(card("900", row, Скидка="20 %"))[FAULTS]["итого.сумма"]
+
+
 @pytest.mark.parametrize("said", ["2025-12-30", "2025-12-30T10:00:00+03:00", "30.12.2025"])
 def test_the_day_of_supply_decides_on_the_rate(said: str) -> None:
     context = build(card(**{"Дата отгрузки": said}), kind="act")

@@ -93,7 +93,7 @@ FAULTS = (
     Fault("no such rate", INVOICE, row(vat_rate=Decimal(13)), "строка 1", "13 % на"),
     Fault("another's rate", INVOICE, row(vat_rate=Decimal(7)), "строка 1", "со ставкой 22 %"),
     Fault("vat on top", INVOICE, row(**ON_TOP), "сумма сделки", "разница 0,01", ("bitrix24",)),
-    Fault("unclear discount", INVOICE, field("Скидка", "10"), "поле «Скидка»", "проценты или рубли"),
+    Fault("unclear discount", INVOICE, field("Скидка", "10"), "сумма сделки", "со скидкой 10 %"),
     Fault("no discount", INVOICE, field("Скидка", "как всем"), "поле «Скидка»", "не понять"),
     Fault("discount not taken", INVOICE, field("Скидка", "10 %"), "сумма сделки", "разница 12 200,00"),
     Fault("all of it", INVOICE, field("Скидка", "122000 руб."), "Скидка", "дают 122 000,00"),

@@ -286,6 +286,9 @@ def _price(custom: list[CustomField], price_id: str | None) -> Decimal | None:
     return None
 
 
+#: «Скидка», «Скидка, %», «Скидка (руб.)»; not «Скидка действует до».
+_DISCOUNT_FIELD = re.compile(r"скидка[\s,(]*(%|руб\.?|₽|в процентах|в рублях)?\)?", re.IGNORECASE)
+_DISCOUNT = re.compile(r"(\d+(?:[.,]\d+)?)(?:%|р|руб|₽)?\.?", re.IGNORECASE)
 #: Fields that lists of products have. Source: reference section 4.14.
 _PRODUCT_CODES = frozenset({"SKU", "GROUP", "EXTERNAL_ID", "DESCRIPTION"})
 #: Codes and the name of the field that holds a product's VAT.
@@ -309,14 +312,14 @@ def _discount(custom: list[CustomField], price: Decimal) -> Decimal:
     A bare number is money unless the field's name has «%»; what would leave nothing to pay is passed over.
     """
     for field in custom:
-        if field.code != "DISCOUNT" and not re.match("скидка", field.name, re.IGNORECASE):
+        if field.code != "DISCOUNT" and not _DISCOUNT_FIELD.fullmatch(field.name.strip()):
             continue
         text = "".join(value.text_at("value") for value in field.values[:1])
-        number = re.search(r"\d+([.,]\d+)?", re.sub(r"\s", "", text))
+        number = _DISCOUNT.fullmatch(re.sub(r"\s", "", text))
         if number is None:
             continue
-        value = Decimal(number.group(0).replace(",", "."))
-        is_percent = "%" in text or "%" in field.name
+        value = Decimal(number.group(1).replace(",", "."))
+        is_percent = "%" in text or "%" in field.name or "процент" in field.name.casefold()
         off = (price * value / 100 if is_percent else value).quantize(Decimal("0.01"), ROUND_HALF_UP)
         if not price.is_nan() and 0 < off < price:
             return off
