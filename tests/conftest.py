@@ -9,18 +9,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from connector.clock import FixedClock
 from connector.store.database import Database
+from connector.store.schema import metadata
 
 #: A Tuesday, noon in Moscow.
 NOON = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -136,22 +140,33 @@ def _execute(server: str, statement: str) -> None:
         conn.execute(statement)
 
 
-def _fresh_postgres(server: str, template: str = "template0") -> Iterator[str]:
+def _fresh_postgres(server: str) -> Iterator[str]:
     name = f"connector_test_{uuid.uuid4().hex[:12]}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE template0")
+    # A commit need not reach the disk to outlive a killed program; only a power cut would lose it.
+    _execute(server, f"ALTER DATABASE {name} SET synchronous_commit = off")
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
         _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+#: Takes every row and starts every number anew. To drop a database is a checkpoint of the whole server, which
+#: on a busy disk takes longer than a hundred tests.
+WIPE = f"""DO $$ BEGIN
+{"".join(f"DELETE FROM {table.name}; " for table in reversed(metadata.sorted_tables))}
+PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL;
+END $$"""
+
+
 @pytest.fixture(scope="session")
-def _postgres_template(_postgres_server: str) -> Iterator[str]:
+def _postgres_database(_postgres_server: str) -> Iterator[str]:
     for url in _fresh_postgres(_postgres_server):
         db = Database(url)
         db.upgrade()
         db.close()
-        yield str(make_url(url).database)
+        yield url
 
 
 @pytest.fixture
@@ -161,9 +176,37 @@ def empty_postgres_url(_postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(_postgres_server: str, _postgres_template: str) -> Iterator[str]:
-    """The address of a fresh PostgreSQL database with all tables; skips when no server answers."""
-    yield from _fresh_postgres(_postgres_server, _postgres_template)
+def postgres_url(_postgres_database: str) -> str:
+    """The address of a PostgreSQL database with all tables, empty; skips when no server answers.
+
+    One a process: a test that closes the database to others takes `empty_postgres_url`.
+    """
+    with psycopg.connect(_postgres_database, autocommit=True) as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        conn.execute(WIPE)
+    return _postgres_database
+
+
+@event.listens_for(Pool, "checkout")
+def _trust_the_machine(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """SQLite need not wait for the disk in this process: only a power cut would lose what it wrote.
+
+    The programs that tests start and kill are not in this process and wait as they do at a customer's.
+    """
+    if isinstance(connection, sqlite3.Connection) and "trusted" not in record.info:
+        connection.execute("PRAGMA synchronous = OFF")
+        record.info["trusted"] = True
+
+
+@pytest.fixture
+def untrusted_machine() -> Iterator[None]:
+    """SQLite as customers run it, in this process too."""
+    event.remove(Pool, "checkout", _trust_the_machine)
+    yield
+    event.listen(Pool, "checkout", _trust_the_machine)
 
 
 @pytest.fixture

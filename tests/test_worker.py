@@ -368,13 +368,14 @@ def test_enqueuing_wakes_a_worker_that_would_look_only_in_an_hour(db: Database) 
 
 @pytest.mark.postgres
 def test_a_worker_outlives_a_database_that_is_away(
-    postgres_url: str, caplog: pytest.LogCaptureFixture
+    empty_postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    db = Database(postgres_url)
+    db = Database(empty_postgres_url)
+    db.upgrade()
     queue = JobQueue(db, SystemClock())
-    name = make_url(postgres_url).database
-    server = make_url(postgres_url).set(database="postgres").render_as_string(hide_password=False)
+    name = make_url(empty_postgres_url).database
+    server = make_url(empty_postgres_url).set(database="postgres").render_as_string(hide_password=False)
     ran: list[int] = []
     release = threading.Event()
 

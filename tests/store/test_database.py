@@ -83,7 +83,7 @@ def test_writers_of_many_threads_wait_for_each_other(db: Database) -> None:
         assert conn.execute(select(rate_limits.c.tat_us)).scalar_one() == 60
 
 
-def test_sqlite_makes_its_folder_and_survives_a_power_cut(tmp_path: Path) -> None:
+def test_sqlite_makes_its_folder_and_survives_a_power_cut(tmp_path: Path, untrusted_machine: None) -> None:
     db = Database(f"sqlite:///{tmp_path}/var/deep/connector.db")
     with db.begin() as conn:
         pragmas = {
