@@ -38,6 +38,7 @@ from connector.documents.render import RenderPool, RenderProcessError
 from connector.edited import Edited, trial_of_change
 from connector.effects import Effects
 from connector.errors import ConnectorError, CrmError
+from connector.figures.snapshot import Snapshots
 from connector.happenings import Happenings
 from connector.history_import import HistoryImport
 from connector.hook_watch import HookWatch
@@ -57,7 +58,7 @@ from connector.reporting import Reporting
 from connector.scheduler import Scheduler, Tick
 from connector.settling import Settling
 from connector.status import Status, gather
-from connector.store import facts, inbox, missed
+from connector.store import change_log, facts, inbox, missed
 from connector.store.database import Database
 from connector.store.grants import Grants
 from connector.store.jobs import BACKGROUND, DEFAULT_QUEUE, Job, JobQueue
@@ -91,6 +92,9 @@ KEEP_EVENTS = timedelta(days=30)
 
 #: How many webhooks were missed on a day is worth knowing for a year and a month.
 KEEP_MISSED = timedelta(days=396)
+
+#: Copies of the facts that were not asked for so long are made anew.
+KEEP_CHANGES = timedelta(days=7)
 
 #: Jobs that cannot be done without an answer of the CRM: it took our key then.
 ALWAYS_ASK = ("reconcile", "directory")
@@ -333,13 +337,16 @@ class App:
             playbook=lambda: self.playbook,
             targets=self.targets,
             loaded=self.history_import.loaded,
+            snapshots=self.snapshots,
             clock=self.clock,
         )
 
     @cached_property
     def daily_control(self) -> DailyControl:
         return DailyControl(
-            self.db, self.queue, self.background_clients, self.targets, lambda: self.playbook, self.clock
+            *(self.db, self.queue, self.background_clients, self.targets, lambda: self.playbook),
+            self.snapshots,
+            self.clock,
         )
 
     @cached_property
@@ -347,8 +354,14 @@ class App:
         return Outlook(
             *(self.db, self.queue, self.targets, lambda: self.playbook),
             self.history_import.loaded,
+            self.snapshots,
             self.clock,
         )
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Copies of the facts that figures are computed over."""
+        return Snapshots(self.config.figures_dir)
 
     @cached_property
     def history_import(self) -> HistoryImport:
@@ -542,6 +555,7 @@ class App:
         now = self.clock.now()
         with self.db.begin() as conn:
             missed.prune(conn, (now - KEEP_MISSED).date())
+            change_log.prune(conn, now - KEEP_CHANGES)
             return inbox.prune(conn, now - KEEP_EVENTS)
 
     @staticmethod

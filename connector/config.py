@@ -137,6 +137,7 @@ class Config:
     render_workers: int
     admin_password: str = field(repr=False)
     log_level: str
+    figures_dir: Path = Path("var/figures")
     secret_keys: tuple[str, ...] = field(repr=False, default=())
 
     def account(self, name: str) -> AccountConfig:
@@ -208,6 +209,7 @@ class _Reader:
             render_workers=self._number("RENDER_WORKERS", 1, 1, 16),
             admin_password=self._text("ADMIN_PASSWORD", ""),
             log_level=self._choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+            figures_dir=Path(self._text("FIGURES_DIR", self._beside_store("figures"))),
             secret_keys=self._secret_keys(),
         )
         uses_oauth = any(account.uses_oauth for account in config.accounts)
@@ -392,6 +394,12 @@ class _Reader:
             # The value itself may be a secret address and is not repeated.
             self._bad(self._name(key, prefix), "нужен адрес, который начинается с https:// (или http://)")
         return text
+
+    def _beside_store(self, name: str) -> str:
+        """A folder next to the file of SQLite; in «var» where the store is PostgreSQL."""
+        url = self._text("DATABASE_URL", "sqlite:///var/connector.db")
+        file = url.partition("sqlite:///")[2]
+        return str((Path(file).parent if file else Path("var")) / name)
 
     def _folder(self, key: str, default: str) -> Path:
         path = Path(self._text(key, default))

@@ -19,6 +19,7 @@ from connector.errors import ConfigError, Problem
 from connector.figures.activity import daily_facts
 from connector.figures.base import Facts
 from connector.figures.sales import ALL
+from connector.figures.snapshot import Snapshots
 from connector.figures.stats import NONE
 from connector.figures.week import Agreed, agreed_meetings, contracts
 from connector.planning.control import (
@@ -64,6 +65,7 @@ class DailyControl:
         clients: Mapping[str, CrmClient],
         targets: Targets,
         playbook: Callable[[], Playbook],
+        snapshots: Snapshots,
         clock: Clock,
     ) -> None:
         self._db = db
@@ -71,6 +73,7 @@ class DailyControl:
         self._clients = clients
         self._targets = targets
         self._playbook = playbook
+        self._snapshots = snapshots
         self._clock = clock
 
     def handle(self, job: Job) -> None:
@@ -83,13 +86,13 @@ class DailyControl:
 
         On days off only the plan is written down. Raises ConfigError when the playbook names strangers.
         """
-        with self._db.read() as conn:
+        with self._db.read() as conn, self._snapshots.lazily(conn, account) as snapshot:
             row = stored.account_row(conn, account)
             if row is None:
                 raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
             zone = ZoneInfo(row.timezone)
             today = moment.astimezone(zone).date()
-            facts = Facts(conn, account, zone, datetime.combine(today, time(), zone))
+            facts = Facts(conn, account, zone, datetime.combine(today, time(), zone), snapshot)
             self._targets.record(facts)
             calendar = self._playbook().working_calendar
             if not calendar.is_working_day(today):

@@ -93,6 +93,7 @@ class Demo:
         return Config(
             accounts=accounts,
             database_url=f"sqlite:///{folder / 'connector.db'}",
+            figures_dir=folder / "figures",
             templates_dir=self._templates_dir,
             base_url=self.base_url,
             mail=MailConfig(

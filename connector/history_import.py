@@ -17,7 +17,7 @@ from connector import history_files as files
 from connector.clock import Clock
 from connector.errors import ConfigError, Problem
 from connector.history_files import HistoryAccount
-from connector.store import bulk, cursors
+from connector.store import bulk, change_log, cursors
 from connector.store import facts as stored
 from connector.store.database import Database
 
@@ -82,18 +82,20 @@ class HistoryImport:
             for chunk in files.read_table(folder, table.name, files.columns(table.columns), problems):
                 if problems:
                     continue
-                with self._db.begin() as conn:
+                with self._db.begin() as conn, change_log.silenced(conn):
                     columns = ["account", *table.into.split()]
                     bulk.insert(conn, table.target, columns, _rows(account, table, chunk))
                 counts[table.name] += len(chunk)
                 progress(table.name, counts[table.name], min((done + counts[table.name]) / total, 1.0))
             done += rows[table.name]
         if problems:
-            with self._db.begin() as conn:
+            with self._db.begin() as conn, change_log.silenced(conn):
                 bulk.clear(conn, account)
+                change_log.note_everything(conn, account, self._clock.now())
             raise ConfigError(problems[: files.MAX_PROBLEMS])
         with self._db.begin() as conn:
             bulk.analyze(conn)
+            change_log.note_everything(conn, account, self._clock.now())
             self._mark(conn, account, told, "done")
         return counts
 
@@ -113,7 +115,7 @@ class HistoryImport:
         return Loaded(datetime.fromisoformat(kept["as_of"]), None if goal is None else Decimal(goal))
 
     def _begin(self, account: str, told: HistoryAccount) -> None:
-        with self._db.begin() as conn:
+        with self._db.begin() as conn, change_log.silenced(conn):
             row = stored.account_row(conn, account)
             if row is not None and row.crm != FILES:
                 problem = (

@@ -19,6 +19,7 @@ from connector.figures.activity import daily_facts
 from connector.figures.base import Facts
 from connector.figures.cohort import cohort
 from connector.figures.plan import IsWorking, month_start, next_month
+from connector.figures.snapshot import Snapshots
 from connector.figures.stats import NONE
 from connector.history_import import Loaded
 from connector.planning.feasible import PACE_MONTHS, Feasibility, feasibility
@@ -70,6 +71,7 @@ class Outlook:
         targets: Targets,
         playbook: Callable[[], Playbook],
         loaded: Callable[[str], Loaded | None],
+        snapshots: Snapshots,
         clock: Clock,
     ) -> None:
         self._db = db
@@ -77,6 +79,7 @@ class Outlook:
         self._targets = targets
         self._playbook = playbook
         self._loaded = loaded
+        self._snapshots = snapshots
         self._clock = clock
 
     def look(self, account: str, month: date | None = None, goal: Decimal | None = None) -> Ahead:
@@ -174,13 +177,13 @@ class Outlook:
 
     @contextmanager
     def _facts(self, account: str, moment: datetime) -> Iterator[Facts]:
-        with self._db.read() as conn:
+        with self._db.read() as conn, self._snapshots.lazily(conn, account) as snapshot:
             row = stored.account_row(conn, account)
             if row is None:
                 raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
             zone = ZoneInfo(row.timezone)
             midnight = datetime.combine(moment.astimezone(zone).date(), time(), zone)
-            yield Facts(conn, account, zone, midnight)
+            yield Facts(conn, account, zone, midnight, snapshot)
 
 
 def _whole_months(today: date) -> list[date]:

@@ -23,6 +23,7 @@ from connector.errors import ConfigError, ConnectorError, CrmError, DeliveryErro
 from connector.figures.base import Facts
 from connector.figures.export import Format
 from connector.figures.plan import Plan, month_start, next_month, sum_of_known
+from connector.figures.snapshot import Snapshots
 from connector.figures.tables import FIGURES, Question
 from connector.history_import import Loaded
 from connector.planning.words import lag_line
@@ -70,6 +71,7 @@ class Reporting:
         playbook: Callable[[], Playbook],
         targets: Targets,
         loaded: Callable[[str], Loaded | None],
+        snapshots: Snapshots,
         clock: Clock,
     ) -> None:
         self._db = db
@@ -80,6 +82,7 @@ class Reporting:
         self._playbook = playbook
         self._targets = targets
         self._loaded = loaded
+        self._snapshots = snapshots
         self._clock = clock
 
     def handle(self, job: Job) -> None:
@@ -139,7 +142,7 @@ class Reporting:
         moment = loaded.as_of if loaded else moment
         with self._facts(account, moment) as facts:
             midnight = facts.midnight(facts.day(moment))
-            facts = Facts(facts.conn, account, facts.timezone, midnight)
+            facts = facts.as_at(midnight)
             is_working = facts.is_working_day if loaded else self._playbook().working_calendar.is_working_day
             given = ReportInput(
                 facts,
@@ -195,7 +198,8 @@ class Reporting:
             row = stored.account_row(conn, account)
             if row is None:
                 raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
-            yield Facts(conn, account, ZoneInfo(row.timezone), as_of)
+            with self._snapshots.lazily(conn, account) as snapshot:
+                yield Facts(conn, account, ZoneInfo(row.timezone), as_of, snapshot)
 
     def _addresses(self, account: str, roles: Sequence[str]) -> list[Address]:
         """Where the report goes, the CRM first, each address once. Raises ConfigError when it is nowhere."""

@@ -41,6 +41,7 @@ SETTINGS = (
     "CRM_TOKEN",
     "CRM_URL",
     "DATABASE_URL",
+    "FIGURES_DIR",
     "HOOK_SECRET",
     "LOG_LEVEL",
     "MAIL_FROM",

@@ -50,8 +50,10 @@ ROW = {
 
 #: Single, named doors through the wall, each with its reason.
 DOORS = {
-    # Figures are SQL over the tables of facts; the tables' shapes are all they may know of the store.
+    # Figures are SQL over a copy of the facts: they know the tables, and what keeps the copy up to date.
     ("figures", "store.schema"),
+    ("figures", "store.bulk"),
+    ("figures", "store.change_log"),
     # The sandbox is a program of its own, started by its command.
     ("commands", "sandbox"),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy import insert, select
 
 from connector.clock import FixedClock
 from connector.daily_control import DailyControl
+from connector.figures.snapshot import Snapshots
 from connector.playbook.load import parse_playbook
 from connector.store import alarms, outbox
 from connector.store.alarms import Alarm
@@ -44,6 +47,7 @@ class Office:
     def __init__(self, db: Database) -> None:
         self.db, self.crm = db, Crm()
         self.clock = FixedClock(utc(THURSDAY))
+        self.folder = TemporaryDirectory()
         playbook = parse_playbook(PLAYBOOK)
         targets = Targets(db, lambda: playbook, lambda _: None, self.clock)
         self.queue = JobQueue(db, self.clock)
@@ -53,6 +57,7 @@ class Office:
             {ACCOUNT: self.crm},  # type: ignore[dict-item]
             targets,
             lambda: playbook,
+            Snapshots(Path(self.folder.name)),
             self.clock,
         )
         with db.begin() as conn:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy import insert
 
 from connector.clock import FixedClock
 from connector.errors import ConfigError
+from connector.figures.snapshot import Snapshots
 from connector.outlook import Outlook
 from connector.planning.forecast import Forecast, NoForecast
 from connector.playbook.load import parse_playbook
@@ -37,7 +40,9 @@ class Office:
         playbook = parse_playbook(PLAYBOOK)
         targets = Targets(db, lambda: playbook, lambda _: None, self.clock)
         queue = JobQueue(db, self.clock)
-        self.outlook = Outlook(db, queue, targets, lambda: playbook, lambda _: None, self.clock)
+        self.folder = TemporaryDirectory()
+        snapshots = Snapshots(Path(self.folder.name))
+        self.outlook = Outlook(db, queue, targets, lambda: playbook, lambda _: None, snapshots, self.clock)
         past = Past()
         for month in range(7 - months, 7):
             for number in range(20):

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -24,6 +25,7 @@ from connector.delivery.base import Letter
 from connector.delivery.email import EmailChannel
 from connector.domain import Period
 from connector.errors import ConfigError, CrmError, DeliveryError, RenderError, RetryLater
+from connector.figures.snapshot import Snapshots
 from connector.playbook.model import CompanyCalendar, People, Person, Playbook, ReportSchedule, Target
 from connector.reporting import LATE_LIMIT, Reporting
 from connector.reports.render import read_templates
@@ -115,6 +117,7 @@ class Office:
         self.db = db
         self.clock = FixedClock(SLOT)
         self.crm, self.mail = FakeCrm(), FakeMail()
+        self.folder = tempfile.TemporaryDirectory()
         self.reporting = Reporting(
             db,
             {ACCOUNT: self.crm},  # type: ignore[dict-item]
@@ -124,6 +127,7 @@ class Office:
             lambda: PLAYBOOK,
             Targets(db, lambda: PLAYBOOK, lambda _: None, self.clock),
             lambda _: None,
+            Snapshots(Path(self.folder.name)),
             self.clock,
         )
 

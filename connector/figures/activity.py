@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, literal, or_, select
+from sqlalchemy import ColumnElement, Table, and_, literal, or_, select
 
-from connector.domain import Outcome, Period
-from connector.figures.base import Facts
-from connector.figures.stats import NONE
-from connector.store.schema import calls, deals, invoices, meetings, tasks
+from connector.domain import Period
+from connector.figures.base import Facts, money, naive
+from connector.figures.plan import MONEY_METRICS, days
+from connector.store.schema import deals
 
-#: All metrics, in the order of the sale.
-METRICS = (
-    *("leads", "calls", "calls_answered", "meetings", "invoices", "invoices_amount", "paid_amount"),
-    *("tasks_done", "won", "revenue"),
-)
+#: Metric -> (relation, its moment, condition, number or hundredths), in the order of the sale.
+_METRICS = {
+    "leads": ("d", "created_at", "true", "count(*)"),
+    "calls": ("calls_", "ts", "true", "count(*)"),
+    "calls_answered": ("calls_", "ts", "answered", "count(*)"),
+    "meetings": ("meetings_", "held_at", "status = 'held'", "count(*)"),
+    "invoices": ("invoices_", "issued_at", "status <> 'cancelled'", "count(*)"),
+    "invoices_amount": ("invoices_", "issued_at", "status <> 'cancelled' AND NOT is_foreign", "sum(amount)"),
+    "paid_amount": ("invoices_", "paid_at", "NOT is_foreign", "sum(amount)"),
+    "tasks_done": ("tasks_", "completed_at", "true", "count(*)"),
+    "won": ("d", "closed_at", "outcome = 'won'", "count(*)"),
+    "revenue": ("d", "closed_at", "outcome = 'won'", "sum(amount)"),
+}
+
+#: All metrics.
+METRICS = tuple(_METRICS)
 
 #: (manager, metric, local day) -> fact; what is not there is 0.
 DailyFacts = Mapping[tuple[str, str, date], Decimal]
@@ -33,30 +42,24 @@ def daily_facts(facts: Facts, period: Period) -> DailyFacts:
     cancelled, their amount; paid_amount on the day of payment; tasks_done on that of completion. Amounts in
     another currency than the account's are in no sum.
     """
-    found: dict[tuple[str, str, date], Decimal] = defaultdict(Decimal)
-    for deal in facts.created_in(period):
-        found[deal.manager, "leads", facts.day(deal.created_at)] += 1
-    for deal in facts.closed_in(period):
-        if deal.outcome is Outcome.WON and deal.closed_at:
-            day = facts.day(deal.closed_at)
-            found[deal.manager, "won", day] += 1
-            found[deal.manager, "revenue", day] += deal.amount
-    start, end = facts.bounds(period)
-    for manager, at, answered in _rows(facts, calls, calls.c.at, start, end, calls.c.answered):
-        found[manager, "calls", facts.day(at)] += 1
-        found[manager, "calls_answered", facts.day(at)] += bool(answered)
-    held = meetings.c.status == "held"
-    for manager, at, _ in _rows(facts, meetings, meetings.c.held_at, start, end, literal(1), held):
-        found[manager, "meetings", facts.day(at)] += 1
-    issued = invoices.c.status != "cancelled"
-    for manager, at, amount in _money(facts, invoices.c.issued_at, start, end, issued):
-        found[manager, "invoices", facts.day(at)] += 1
-        found[manager, "invoices_amount", facts.day(at)] += amount
-    for manager, at, amount in _money(facts, invoices.c.paid_at, start, end):
-        found[manager, "paid_amount", facts.day(at)] += amount
-    for manager, at, _ in _rows(facts, tasks, tasks.c.completed_at, start, end, literal(1)):
-        found[manager, "tasks_done", facts.day(at)] += 1
-    return found
+    keep_days(facts, period)
+    parts = [
+        f"SELECT manager, '{metric}', day, {what} FROM {relation} r "
+        f"ASOF JOIN days ON r.{moment} >= days.start_at "
+        f"WHERE {moment} >= $start AND {moment} < $stop AND {condition} GROUP BY ALL"
+        for metric, (relation, moment, condition, what) in _METRICS.items()
+    ]
+    return {
+        (manager, metric, day): money(value) if metric in MONEY_METRICS else Decimal(value)
+        for manager, metric, day, value in facts.ask(" UNION ALL ".join(parts), period)
+        if value
+    }
+
+
+def keep_days(facts: Facts, period: Period) -> None:
+    """Have the local days of the period as the relation `days` (day, start_at)."""
+    rows = [(day, naive(facts.midnight(day))) for day in days(period.start, period.end + timedelta(days=1))]
+    facts.keep("days", {"day": "DATE", "start_at": "TIMESTAMP"}, rows)
 
 
 def kept_activity(facts: Facts, table: Table) -> ColumnElement[bool]:
@@ -71,32 +74,3 @@ def kept_activity(facts: Facts, table: Table) -> ColumnElement[bool]:
         )
     )
     return and_(table.c.account == facts.account, table.c.is_deleted.is_(False), ~gone.exists())
-
-
-def _rows(
-    facts: Facts,
-    table: Table,
-    at: Column[Any],
-    start: datetime,
-    end: datetime,
-    value: ColumnElement[Any],
-    *conditions: ColumnElement[bool],
-) -> Iterator[tuple[str, datetime, Any]]:
-    """(manager, when, value) of the table's rows in [start, end)."""
-    statement = select(table.c.manager_id, at, value).where(
-        kept_activity(facts, table), at >= start, at < end, *conditions
-    )
-    for manager, moment, what in facts.conn.execute(statement):
-        yield manager or NONE, moment, what
-
-
-def _money(
-    facts: Facts, at: Column[Any], start: datetime, end: datetime, *conditions: ColumnElement[bool]
-) -> Iterator[tuple[str, datetime, Decimal]]:
-    """(manager, when, amount) of invoices; 0 for an empty amount and for one in another currency."""
-    statement = select(invoices.c.manager_id, at, invoices.c.amount, invoices.c.currency).where(
-        kept_activity(facts, invoices), at >= start, at < end, *conditions
-    )
-    for manager, moment, amount, currency in facts.conn.execute(statement):
-        is_foreign = facts.currency is not None and currency != facts.currency
-        yield manager or NONE, moment, Decimal(0) if is_foreign or amount is None else amount

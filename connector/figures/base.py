@@ -6,8 +6,8 @@ that moved at or after `as_of` is shown at the stage it was in before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -15,24 +15,21 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+import duckdb
+from sqlalchemy import Connection, func, select
 
 from connector.domain import Outcome, Period, Stage
-from connector.figures.stats import NONE, natural
+from connector.figures.snapshot import LazySnapshot, Snapshot
+from connector.figures.stats import natural
 from connector.store.schema import (
     accounts,
     channels,
-    deals,
     loss_reasons,
     missed_hooks,
     special_days,
-    stage_changes,
     stages,
     users,
 )
-
-#: How many identifiers one statement may carry.
-CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +75,30 @@ class Facts:
     Deleted deals and the connector's own service deal are left out of everything but `count_deleted`.
     """
 
-    def __init__(self, conn: Connection, account: str, timezone: ZoneInfo, as_of: datetime) -> None:
+    #: Figures are SQL over these, as DuckDB has them; moments are TIMESTAMP in UTC, money whole hundredths:
+    #: d (deals that are kept, as they stood), m (their moves, `n` their order, `next_ts` when the stage was
+    #: left), st (stages, `pos` the place in the ladder), calls_, meetings_, messages_, tasks_, invoices_
+    #: (of kept deals and of none; which of their moments count is the reader's to ask).
+
+    def __init__(
+        self,
+        conn: Connection,
+        account: str,
+        timezone: ZoneInfo,
+        as_of: datetime,
+        snapshot: LazySnapshot | None = None,
+    ) -> None:
         if as_of.tzinfo is None:
             raise ValueError(f"naive as_of: {as_of!r}")
         self.conn = conn
         self.account = account
         self.timezone = timezone
         self.as_of = as_of.astimezone(UTC)
+        self._snapshot = snapshot or LazySnapshot(lambda: Snapshot.in_memory(conn, account))
+
+    def as_at(self, as_of: datetime) -> Facts:
+        """The same facts up to another moment."""
+        return Facts(self.conn, self.account, self.timezone, as_of, self._snapshot)
 
     # Days ---------------------------------------------------------------------------------------------------
 
@@ -205,195 +219,206 @@ class Facts:
 
     # Deals --------------------------------------------------------------------------------------------------
 
-    def count_deleted(self) -> int:
-        """How many deals created before `as_of` are deleted."""
-        statement = select(func.count()).select_from(deals).where(self._existed, deals.c.is_deleted.is_(True))
-        return int(self.conn.execute(statement).scalar_one())
-
     def all_deals(self) -> list[DealFact]:
         """Every kept deal."""
-        return list(self._load())
+        return self._deals("true")
 
     def created_in(self, period: Period) -> list[DealFact]:
         """Kept deals created in the period."""
-        start, end = self.bounds(period)
-        return list(self._load(deals.c.created_at >= start, deals.c.created_at < end))
+        return self._deals("created_at >= $start AND created_at < $stop", period)
 
     def closed_in(self, period: Period) -> list[DealFact]:
         """Kept deals that are won or lost and whose last closing lies in the period."""
-        start, end = self.bounds(period)
-        stayed = self._load(
-            deals.c.closed_at >= start, deals.c.closed_at < end, deals.c.outcome != Outcome.OPEN.value
-        )
-        moved_back = (
-            deal
-            for deal in self._rewound.values()
-            if deal.outcome is not Outcome.OPEN and deal.closed_at and start <= deal.closed_at < end
-        )
-        return [deal for deal in stayed if deal.id not in self._rewound] + list(moved_back)
+        return self._deals("outcome <> 'open' AND closed_at >= $start AND closed_at < $stop", period)
 
     def open_deals(self) -> list[DealFact]:
         """Kept deals that are open."""
-        stayed = self._load(deals.c.outcome == Outcome.OPEN.value)
-        moved_back = (deal for deal in self._rewound.values() if deal.outcome is Outcome.OPEN)
-        return [deal for deal in stayed if deal.id not in self._rewound] + list(moved_back)
+        return self._deals("outcome = 'open'")
 
     @cached_property
     def first_created_at(self) -> datetime | None:
         """When the first kept deal was created; None without deals."""
-        kept = (self._existed, deals.c.is_deleted.is_(False))
-        return self.conn.execute(
-            select(deals.c.created_at).where(*kept).order_by(deals.c.created_at).limit(1)
-        ).scalar_one_or_none()
+        [(first,)] = self.ask("SELECT min(created_at) FROM d")
+        return aware(first)
 
     def alive_since(self, moment: datetime) -> list[DealFact]:
         """Kept deals that are open, or whose last closing is not before `moment`."""
-        was_there = or_(
-            deals.c.outcome == Outcome.OPEN.value, deals.c.closed_at.is_(None), deals.c.closed_at >= moment
+        return self._deals("closed_at IS NULL OR closed_at >= $moment", moment=naive(moment))
+
+    def histories(self, of: Iterable[DealFact]) -> Iterator[tuple[str, list[Move]]]:
+        """(deal_id, its moves before `as_of` in their order) of the given deals that have any."""
+        self.keep("wanted", {"deal_id": "VARCHAR"}, [(deal.id,) for deal in of])
+        rows = self.ask(
+            "SELECT deal_id, ts, from_pipeline, from_stage, to_pipeline, to_stage "
+            "FROM m SEMI JOIN wanted USING (deal_id) ORDER BY deal_id, n"
         )
-        stayed = [deal for deal in self._load(was_there) if deal.id not in self._rewound]
-        return stayed + [d for d in self._rewound.values() if d.closed_at is None or d.closed_at >= moment]
+        for deal_id, moves in groupby(rows, key=lambda row: row[0]):
+            yield deal_id, [_move(row) for row in moves]
 
-    # Moves --------------------------------------------------------------------------------------------------
+    # Questions ----------------------------------------------------------------------------------------------
 
-    def histories(self, of: Iterable[DealFact] | None = None) -> Iterator[tuple[str, list[Move]]]:
-        """(deal_id, its moves before `as_of` in their order) of the given deals, or of every kept deal.
+    def ask(self, statement: str, period: Period | None = None, **given: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement over the relations above.
 
-        Deals without a recorded move are left out.
+        A period gives it `$start` and `$stop`; `$as_of` is there for every statement that names it.
         """
-        before = stage_changes.c.at < self.as_of
-        if of is None:
-            kept = and_(
-                deals.c.account == stage_changes.c.account,
-                deals.c.deal_id == stage_changes.c.deal_id,
-                self._existed,
-                deals.c.is_deleted.is_(False),
-            )
-            yield from _histories(self.conn, _MOVES.join_from(stage_changes, deals, kept).where(before))
-            return
-        # These deals were found kept before: without the join, every planner goes by the index of deals.
-        for ids in _chunks([deal.id for deal in of]):
-            yield from _histories(self.conn, self._moves_of(ids).where(before))
+        if period is not None:
+            start, stop = self.bounds(period)
+            given = {**given, "start": naive(start), "stop": naive(stop)}
+        if "$as_of" in statement:
+            given["as_of"] = naive(self.as_of)
+        return self._duck.execute(statement, given).fetchall()
 
-    # How it is read -----------------------------------------------------------------------------------------
+    def keep(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+        """Have rows of our own beside the relations, under that name; `columns` are names and types."""
+        heads = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({heads})")
+        if rows:
+            values = ", ".join(f"unnest($c{place}::{kind}[])" for place, kind in enumerate(columns.values()))
+            given = {f"c{place}": list(column) for place, column in enumerate(zip(*rows, strict=True))}
+            self._duck.execute(f"INSERT INTO {name} SELECT {values}", given)
 
-    @property
-    def _existed(self) -> ColumnElement[bool]:
-        """Deals of this account that were there before `as_of`, deleted ones too."""
-        return and_(
-            deals.c.account == self.account,
-            deals.c.is_service.is_(False),
-            deals.c.created_at < self.as_of,
-        )
-
-    def _load(self, *conditions: ColumnElement[bool]) -> Iterator[DealFact]:
-        statement = select(
-            deals.c.deal_id,
-            deals.c.name,
-            deals.c.pipeline_id,
-            deals.c.stage_id,
-            deals.c.outcome,
-            deals.c.amount,
-            deals.c.currency,
-            deals.c.responsible_id,
-            deals.c.channel,
-            deals.c.loss_reason_id,
-            deals.c.created_at,
-            deals.c.closed_at,
-        ).where(
-            deals.c.account == self.account,
-            deals.c.is_service.is_(False),
-            deals.c.is_deleted.is_(False),
-            *conditions,
-        )
-        rewound = self._rewound
-        for row in self.conn.execute(statement):
-            # Asked in SQL, this makes SQLite go by the index of creations whatever else is asked.
-            if row.created_at < self.as_of:
-                yield rewound.get(row.deal_id) or self._deal(row)
-
-    def _deal(self, row: Any) -> DealFact:
-        is_foreign = self.currency is not None and row.currency != self.currency
-        outcome = Outcome(row.outcome)
-        return DealFact(
-            id=row.deal_id,
-            name=row.name,
-            pipeline_id=row.pipeline_id,
-            stage_id=row.stage_id,
-            outcome=outcome,
-            amount=Decimal(0) if is_foreign or row.amount is None else row.amount,
-            manager=row.responsible_id or NONE,
-            channel=row.channel or NONE,
-            loss_reason_id=row.loss_reason_id or None,
-            created_at=row.created_at,
-            closed_at=None if outcome is Outcome.OPEN else row.closed_at,
-            is_foreign=is_foreign,
-        )
+    def _deals(self, condition: str, period: Period | None = None, **given: Any) -> list[DealFact]:
+        statement = f"SELECT {_DEAL} FROM d WHERE {condition} ORDER BY created_at, deal_id"
+        rows = self.ask(statement, period, **given)
+        return [_deal(row) for row in rows]
 
     @cached_property
-    def _rewound(self) -> dict[str, DealFact]:
-        """Deals that moved at or after `as_of`, as they stood before those moves."""
-        later = select(stage_changes.c.deal_id).where(
-            stage_changes.c.account == self.account, stage_changes.c.at >= self.as_of
+    def _duck(self) -> duckdb.DuckDBPyConnection:
+        """The copy of the facts, seen from `as_of`."""
+        duck = self._snapshot.get().con.cursor()
+        self.__dict__["_duck"] = duck  # what follows asks it
+        self._keep_stages()
+        at = f"TIMESTAMP '{naive(self.as_of)}'"
+        currency = "NULL" if self.currency is None else f"'{self.currency.replace(chr(39), '')}'"
+        duck.execute(_MOVED.format(as_of=at))
+        duck.execute(_REWOUND.format(as_of=at))
+        duck.execute(_D.format(as_of=at, foreign=f"coalesce(currency <> {currency}, false)"))
+        duck.execute(_M.format(as_of=at))
+        for name in ("calls", "meetings", "messages", "tasks"):
+            duck.execute(_ACTIVITY.format(name=name, more=""))
+        duck.execute(
+            _ACTIVITY.format(name="invoices", more=f", coalesce(currency <> {currency}, false) AS is_foreign")
         )
-        # DISTINCT in SQL would read the index that has the deals in order, which is all of them.
-        moved = list(dict.fromkeys(self.conn.execute(later).scalars()))
-        self.__dict__["_rewound"] = {}  # what follows loads the deals as they are now
-        rewound = {}
-        for ids in _chunks(moved):
-            histories = dict(_histories(self.conn, self._moves_of(ids)))
-            for deal in self._load(deals.c.deal_id.in_(ids)):
-                rewound[deal.id] = self._rewind(deal, histories[deal.id])
-        return rewound
+        return duck
 
-    def _rewind(self, deal: DealFact, moves: Sequence[Move]) -> DealFact:
-        before = [move for move in moves if move.at < self.as_of]
-        if before:
-            key, closed_at = before[-1].target, before[-1].at
-        else:
-            key, closed_at = moves[0].source or moves[0].target, None
-        outcome = self.outcome(key) or Outcome.OPEN
-        return replace(
-            deal,
-            pipeline_id=key[0],
-            stage_id=key[1],
-            outcome=outcome,
-            closed_at=None if outcome is Outcome.OPEN else closed_at,
-        )
-
-    def _moves_of(self, ids: Sequence[str]) -> Select[Any]:
-        return _MOVES.where(stage_changes.c.account == self.account, stage_changes.c.deal_id.in_(ids))
+    def _keep_stages(self) -> None:
+        places = {
+            (stage.pipeline_id, stage.id): place
+            for ladder in self.ladders.values()
+            for place, stage in enumerate(ladder)
+        }
+        last = {pipeline: len(ladder) - 1 for pipeline, ladder in self.ladders.items()}
+        columns = {
+            "pipeline_id": "VARCHAR",
+            "stage_id": "VARCHAR",
+            "sort": "INT",
+            "outcome": "VARCHAR",
+            "pos": "INT",
+            "last": "INT",
+            "is_qualified": "BOOLEAN",
+            "is_key": "BOOLEAN",
+        }
+        rows = [
+            (*key, stage.sort, stage.outcome.value, places.get(key), last.get(key[0]), *self.marks[key])
+            for key, stage in self.stages.items()
+        ]
+        self.keep("st", columns, rows)
 
 
-_MOVES = select(
-    stage_changes.c.deal_id,
-    stage_changes.c.at,
-    stage_changes.c.event_id,
-    stage_changes.c.from_pipeline_id,
-    stage_changes.c.from_stage_id,
-    stage_changes.c.to_pipeline_id,
-    stage_changes.c.to_stage_id,
+def naive(moment: datetime) -> datetime:
+    """An aware moment as DuckDB keeps it: UTC without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """A moment of DuckDB as the rest of us has it."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def money(hundredths: int | None) -> Decimal:
+    """Whole hundredths as an amount; nothing is 0."""
+    return Decimal(int(hundredths or 0)) / 100
+
+
+_DEAL = (
+    "deal_id, name, pipeline_id, stage_id, outcome, amount, manager, channel, loss_reason_id, created_at, "
+    "closed_at, is_foreign"
 )
 
 
-def _histories(conn: Connection, statement: Select[Any]) -> Iterator[tuple[str, list[Move]]]:
-    rows = conn.execute(statement.order_by(stage_changes.c.deal_id, stage_changes.c.at))
-    for deal_id, of_deal in groupby(rows, key=lambda row: row.deal_id):
-        yield deal_id, list(_moves(of_deal))
+def _deal(row: tuple[Any, ...]) -> DealFact:
+    return DealFact(
+        id=row[0],
+        name=row[1] or "",
+        pipeline_id=row[2],
+        stage_id=row[3],
+        outcome=Outcome(row[4]),
+        amount=money(row[5]),
+        manager=row[6],
+        channel=row[7],
+        loss_reason_id=row[8],
+        created_at=row[9].replace(tzinfo=UTC),
+        closed_at=aware(row[10]),
+        is_foreign=row[11],
+    )
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), CHUNK):
-        yield ids[start : start + CHUNK]
+def _move(row: tuple[Any, ...]) -> Move:
+    _, at, from_pipeline, from_stage, to_pipeline, to_stage = row
+    source = (from_pipeline, from_stage) if from_stage else None
+    return Move(at.replace(tzinfo=UTC), source, (to_pipeline, to_stage))
 
 
-def _moves(rows: Iterable[Any]) -> Iterator[Move]:
-    """Rows of one deal in their order; a source without a pipeline is in the one the deal was in."""
-    pipeline: str | None = None
-    # CRMs count events up: of two ids in one second the longer one is the later one.
-    for row in sorted(rows, key=lambda r: (r.at, len(r.event_id), r.event_id)):
-        source = None
-        if row.from_stage_id:
-            source = (row.from_pipeline_id or pipeline or row.to_pipeline_id, row.from_stage_id)
-        pipeline = row.to_pipeline_id
-        yield Move(row.at, source, (row.to_pipeline_id, row.to_stage_id))
+_MOVED = "CREATE OR REPLACE TEMP TABLE moved AS SELECT DISTINCT deal_id FROM f.moves WHERE ts >= {as_of}"
+
+#: Deals that moved at or after `as_of`, as they stood before those moves.
+_REWOUND = """
+CREATE OR REPLACE TEMP TABLE rewound AS
+SELECT x.deal_id, x.pipeline_id, x.stage_id, coalesce(st.outcome, 'open') AS outcome,
+       CASE WHEN st.outcome <> 'open' THEN x.closed_at END AS closed_at
+FROM (
+    SELECT deal_id,
+           coalesce(
+               arg_max(to_pipeline, n) FILTER (ts < {as_of}),
+               arg_min(CASE WHEN from_stage IS NULL THEN to_pipeline ELSE from_pipeline END, n)
+           ) AS pipeline_id,
+           coalesce(arg_max(to_stage, n) FILTER (ts < {as_of}), arg_min(coalesce(from_stage, to_stage), n))
+               AS stage_id,
+           max(ts) FILTER (ts < {as_of}) AS closed_at
+    FROM f.moves SEMI JOIN moved USING (deal_id)
+    GROUP BY deal_id
+) x LEFT JOIN st ON st.pipeline_id = x.pipeline_id AND st.stage_id = x.stage_id
+"""
+
+_D = """
+CREATE OR REPLACE TEMP VIEW d AS
+SELECT deal_id, name, pipeline_id, stage_id, outcome, CASE WHEN {foreign} THEN 0 ELSE amount END AS amount,
+       manager, channel, source, loss_reason_id, created_at,
+       CASE WHEN outcome <> 'open' THEN closed_at END AS closed_at, {foreign} AS is_foreign
+FROM f.deals ANTI JOIN moved USING (deal_id)
+WHERE NOT is_deleted AND NOT is_service AND created_at < {as_of}
+UNION ALL
+SELECT w.deal_id, o.name, w.pipeline_id, w.stage_id, w.outcome,
+       CASE WHEN {foreign} THEN 0 ELSE o.amount END, o.manager, o.channel, o.source, o.loss_reason_id,
+       o.created_at, w.closed_at, {foreign}
+FROM rewound w JOIN f.deals o USING (deal_id)
+WHERE NOT o.is_deleted AND NOT o.is_service AND o.created_at < {as_of}
+"""
+
+_M = """
+CREATE OR REPLACE TEMP VIEW m AS
+SELECT deal_id, n, ts, CASE WHEN next_ts < {as_of} THEN next_ts END AS next_ts,
+       from_pipeline, from_stage, to_pipeline, to_stage
+FROM f.moves SEMI JOIN (
+    SELECT deal_id FROM f.deals WHERE NOT is_deleted AND NOT is_service AND created_at < {as_of}
+) USING (deal_id)
+WHERE ts < {as_of}
+"""
+
+_ACTIVITY = """
+CREATE OR REPLACE TEMP VIEW {name}_ AS
+SELECT *{more}
+FROM f.{name} ANTI JOIN (SELECT deal_id FROM f.deals WHERE is_deleted OR is_service) USING (deal_id)
+WHERE NOT is_deleted
+"""

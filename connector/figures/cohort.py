@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Table, and_, case, func, select
-
-from connector.domain import Outcome, Period
-from connector.figures.base import CHUNK, Facts
-from connector.store.schema import calls, invoices, meetings
+from connector.domain import Period
+from connector.figures.base import Facts, money
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,62 +26,35 @@ class CohortDeal:
 
 def cohort(facts: Facts, period: Period) -> list[CohortDeal]:
     """Kept deals created in the period, as they stand at `as_of`."""
-    return [deal for of in cohort_by_pipeline(facts, period).values() for deal in of]
+    rows = facts.ask(
+        f"WITH {COHORT} SELECT is_won, amount, calls, calls_answered, meetings, invoices FROM cohort "
+        "ORDER BY created_at, deal_id",
+        period,
+    )
+    return [CohortDeal(is_won, money(amount), *done) for is_won, amount, *done in rows]
 
 
-def cohort_by_pipeline(facts: Facts, period: Period) -> dict[str, list[CohortDeal]]:
-    """The same by the pipeline that the deals are in."""
-    deals = facts.created_in(period)
-    done = _Done(facts, [deal.id for deal in deals])
-    found: dict[str, list[CohortDeal]] = {}
-    for deal in deals:
-        found.setdefault(deal.pipeline_id, []).append(
-            CohortDeal(
-                is_won=deal.outcome is Outcome.WON,
-                amount=deal.amount if deal.outcome is Outcome.WON else Decimal(0),
-                calls=done.calls.get(deal.id, 0),
-                calls_answered=done.answered.get(deal.id, 0),
-                meetings=done.meetings.get(deal.id, 0),
-                invoices=done.invoices.get(deal.id, 0),
-            )
-        )
-    return found
-
-
-class _Done:
-    """Numbers of activities by deal."""
-
-    def __init__(self, facts: Facts, deal_ids: Sequence[str]) -> None:
-        self._facts = facts
-        self.calls: dict[str, int] = {}
-        self.answered: dict[str, int] = {}
-        self.meetings: dict[str, int] = {}
-        self.invoices: dict[str, int] = {}
-        for start in range(0, len(deal_ids), CHUNK):
-            self._count(deal_ids[start : start + CHUNK])
-
-    def _count(self, ids: Sequence[str]) -> None:
-        of_calls = select(
-            calls.c.deal_id, func.count(), func.sum(case((calls.c.answered.is_(True), 1), else_=0))
-        ).where(self._among(calls, ids), calls.c.at < self._facts.as_of)
-        for deal_id, count, answered in self._facts.conn.execute(of_calls.group_by(calls.c.deal_id)):
-            self.calls[deal_id], self.answered[deal_id] = count, int(answered)
-        held = and_(
-            self._among(meetings, ids), meetings.c.status == "held", meetings.c.held_at < self._facts.as_of
-        )
-        self.meetings.update(self._counts(meetings, held))
-        issued = and_(
-            self._among(invoices, ids),
-            invoices.c.status != "cancelled",
-            invoices.c.issued_at < self._facts.as_of,
-        )
-        self.invoices.update(self._counts(invoices, issued))
-
-    def _counts(self, table: Table, condition: ColumnElement[bool]) -> Iterator[tuple[str, int]]:
-        statement = select(table.c.deal_id, func.count()).where(condition).group_by(table.c.deal_id)
-        yield from ((deal_id, count) for deal_id, count in self._facts.conn.execute(statement))
-
-    def _among(self, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
-        return and_(
-            table.c.account == self._facts.account, table.c.deal_id.in_(ids), table.c.is_deleted.is_(False)
-        )
+#: Deals created in the period with numbers of what was done for each.
+COHORT = """
+born AS (SELECT * FROM d WHERE created_at >= $start AND created_at < $stop),
+called AS (
+    SELECT deal_id, count(*) AS calls, count(*) FILTER (answered) AS calls_answered
+    FROM calls_ SEMI JOIN born USING (deal_id) WHERE ts < $as_of GROUP BY deal_id
+),
+met AS (
+    SELECT deal_id, count(*) AS meetings
+    FROM meetings_ SEMI JOIN born USING (deal_id) WHERE status = 'held' AND held_at < $as_of GROUP BY deal_id
+),
+billed AS (
+    SELECT deal_id, count(*) AS invoices
+    FROM invoices_ SEMI JOIN born USING (deal_id) WHERE status <> 'cancelled' AND issued_at < $as_of
+    GROUP BY deal_id
+),
+cohort AS (
+    SELECT deal_id, pipeline_id, created_at, outcome = 'won' AS is_won,
+           CASE WHEN outcome = 'won' THEN amount ELSE 0 END AS amount, coalesce(calls, 0) AS calls,
+           coalesce(calls_answered, 0) AS calls_answered, coalesce(meetings, 0) AS meetings,
+           coalesce(invoices, 0) AS invoices
+    FROM born LEFT JOIN called USING (deal_id) LEFT JOIN met USING (deal_id) LEFT JOIN billed USING (deal_id)
+)
+"""

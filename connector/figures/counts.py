@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from connector.domain import Outcome
-from connector.figures.base import Facts, Move
+from connector.figures.base import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,43 +28,42 @@ def counts(facts: Facts) -> list[CountsRow]:
     reopened: has a move out of won or lost; moved_back: has a move between two open stages of a pipeline to a
     smaller sort.
     """
-    kept = facts.all_deals()
-    deleted = facts.count_deleted()
-    reopened = moved_back = 0
-    for _, moves in facts.histories():
-        reopened += any(_leaves_closed(facts, move) for move in moves)
-        moved_back += any(is_back(facts, move) for move in moves)
+    [(deleted,)] = facts.ask(
+        "SELECT count(*) FROM f.deals WHERE is_deleted AND NOT is_service AND created_at < $as_of"
+    )
+    [(kept, is_open, won, lost, without_reason)] = facts.ask(_KEPT)
+    [(reopened, moved_back)] = facts.ask(_STEPS_BACK)
     return [
         CountsRow(
-            all_deals=len(kept) + deleted,
+            all_deals=kept + deleted,
             deleted=deleted,
-            deals=len(kept),
-            open=sum(deal.outcome is Outcome.OPEN for deal in kept),
-            won=sum(deal.outcome is Outcome.WON for deal in kept),
-            lost=sum(deal.outcome is Outcome.LOST for deal in kept),
+            deals=kept,
+            open=is_open,
+            won=won,
+            lost=lost,
             reopened=reopened,
             moved_back=moved_back,
-            lost_without_reason=sum(
-                deal.outcome is Outcome.LOST and deal.loss_reason_id is None for deal in kept
-            ),
+            lost_without_reason=without_reason,
         )
     ]
 
 
-def is_back(facts: Facts, move: Move) -> bool:
-    """Whether a move goes between two open stages of one pipeline to a smaller sort."""
-    source = facts.stages.get(move.source) if move.source else None
-    target = facts.stages.get(move.target)
-    return (
-        source is not None
-        and target is not None
-        and source.pipeline_id == target.pipeline_id
-        and source.outcome is target.outcome is Outcome.OPEN
-        and target.sort < source.sort
-    )
+_KEPT = """
+SELECT count(*), count(*) FILTER (outcome = 'open'), count(*) FILTER (outcome = 'won'),
+       count(*) FILTER (outcome = 'lost'), count(*) FILTER (outcome = 'lost' AND loss_reason_id IS NULL)
+FROM d
+"""
 
-
-def _leaves_closed(facts: Facts, move: Move) -> bool:
-    """Whether a move goes out of won or out of lost; between two lost stages it does not."""
-    source = facts.outcome(move.source)
-    return source in (Outcome.WON, Outcome.LOST) and facts.outcome(move.target) is not source
+#: Between two lost stages (Bitrix24 has several) no deal is reopened.
+_STEPS_BACK = """
+SELECT count(DISTINCT deal_id) FILTER (is_reopened), count(DISTINCT deal_id) FILTER (is_back)
+FROM (
+    SELECT deal_id, s.outcome <> 'open' AND t.outcome IS DISTINCT FROM s.outcome AS is_reopened,
+           s.pipeline_id = t.pipeline_id AND s.outcome = 'open' AND t.outcome = 'open' AND t.sort < s.sort
+               AS is_back
+    FROM m
+    JOIN st s ON s.pipeline_id = from_pipeline AND s.stage_id = from_stage
+    LEFT JOIN st t ON t.pipeline_id = to_pipeline AND t.stage_id = to_stage
+)
+WHERE is_reopened OR is_back
+"""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass
 
-from connector.domain import Outcome, Period, Stage
-from connector.figures.base import DealFact, Facts, Move
+from connector.domain import Period
+from connector.figures.base import Facts
 from connector.figures.stats import natural, ratio
 
 
@@ -73,105 +71,103 @@ class PeriodRow:
 
 def funnel_cohort(facts: Facts, period: Period) -> list[CohortRow]:
     """Rows of every pipeline's open stages and won, for the deals created in the period."""
-    cohort = facts.created_in(period)
-    histories = dict(facts.histories(cohort))
-    by_pipeline = _grouped(cohort, lambda deal: deal.pipeline_id)
-    return [
-        row
-        for pipeline in sorted(facts.ladders, key=natural)
-        for row in _cohort_rows(facts, pipeline, by_pipeline.get(pipeline, []), histories)
-    ]
+    found = _Cohorts(facts, period, "''")
+    return [row for pipeline in sorted(facts.ladders, key=natural) for row in found.rows("", pipeline)]
 
 
 def funnel_cohort_by_manager(facts: Facts, period: Period) -> list[ManagerCohortRow]:
     """The same a manager; a manager has rows of the pipelines that his deals are in."""
-    return [ManagerCohortRow(key, *_fields(row)) for key, row in _by(facts, period, lambda d: d.manager)]
+    found = _Cohorts(facts, period, "manager")
+    return [
+        ManagerCohortRow(key, *astuple(row))
+        for key, pipeline in found.groups
+        for row in found.rows(key, pipeline)
+    ]
 
 
 def funnel_cohort_by_channel(facts: Facts, period: Period) -> list[ChannelCohortRow]:
     """The same a channel; a channel has rows of the pipelines that its deals are in."""
-    return [ChannelCohortRow(key, *_fields(row)) for key, row in _by(facts, period, lambda d: d.channel)]
-
-
-def _by(facts: Facts, period: Period, group_of: Callable[[DealFact], str]) -> list[tuple[str, CohortRow]]:
-    cohort = facts.created_in(period)
-    histories = dict(facts.histories(cohort))
-    found: list[tuple[str, CohortRow]] = []
-    groups = _grouped(cohort, group_of)
-    for key in sorted(groups, key=natural):
-        by_pipeline = _grouped(groups[key], lambda deal: deal.pipeline_id)
-        for pipeline in sorted(by_pipeline, key=natural):
-            rows = _cohort_rows(facts, pipeline, by_pipeline[pipeline], histories)
-            found.extend((key, row) for row in rows)
-    return found
-
-
-def _grouped(of: Sequence[DealFact], key: Callable[[DealFact], str]) -> dict[str, list[DealFact]]:
-    groups: dict[str, list[DealFact]] = defaultdict(list)
-    for deal in of:
-        groups[key(deal)].append(deal)
-    return groups
-
-
-def _fields(row: CohortRow) -> tuple[str, str, str, int, int, int, float | None, float | None]:
-    return (
-        row.pipeline_id,
-        row.stage_id,
-        row.name,
-        row.cohort,
-        row.entered,
-        row.reached,
-        row.conv_from_first,
-        row.conv_from_prev,
-    )
-
-
-def _cohort_rows(
-    facts: Facts, pipeline: str, cohort: Sequence[DealFact], histories: dict[str, list[Move]]
-) -> list[CohortRow]:
-    ladder = facts.ladders.get(pipeline, ())
-    entered = dict.fromkeys((stage.id for stage in ladder), 0)
-    reached = [0] * len(ladder)
-    for deal in cohort:
-        moves = histories.get(deal.id, [])
-        for stage_id in {move.target[1] for move in moves if move.target[0] == pipeline} & entered.keys():
-            entered[stage_id] += 1
-        for step in range(furthest(facts, ladder, deal, moves) + 1):
-            reached[step] += 1
+    found = _Cohorts(facts, period, "channel")
     return [
-        CohortRow(
-            pipeline_id=pipeline,
-            stage_id=stage.id,
-            name=stage.name,
-            cohort=len(cohort),
-            entered=entered[stage.id],
-            reached=reached[step],
-            conv_from_first=ratio(reached[step], len(cohort)),
-            conv_from_prev=ratio(reached[step], reached[step - 1]) if step else None,
-        )
-        for step, stage in enumerate(ladder)
+        ChannelCohortRow(key, *astuple(row))
+        for key, pipeline in found.groups
+        for row in found.rows(key, pipeline)
     ]
 
 
-def furthest(facts: Facts, ladder: Sequence[Stage], deal: DealFact, moves: Sequence[Move]) -> int:
-    """Position of the furthest step of its present pipeline that the deal has reached.
+#: (deal_id, place): the furthest step of its present pipeline that each deal of the relation {of} has got to.
+#: Once won, in whichever pipeline, is the whole way. The present stage counts even where the move into it
+#: was never recorded.
+FURTHEST = """
+SELECT o.deal_id, max(
+    CASE WHEN o.outcome = 'won' OR v.outcome = 'won' THEN e.last
+         WHEN v.pipeline_id = o.pipeline_id THEN coalesce(v.pos, 0) ELSE 0 END
+) AS place
+FROM {of} o
+LEFT JOIN (SELECT pipeline_id, any_value(last) AS last FROM st GROUP BY ALL) e
+    ON e.pipeline_id = o.pipeline_id
+JOIN (
+    SELECT deal_id, to_pipeline AS p, to_stage AS s FROM f.moves WHERE ts < $as_of
+    UNION ALL SELECT deal_id, pipeline_id, stage_id FROM {of}
+) x ON x.deal_id = o.deal_id
+LEFT JOIN st v ON v.pipeline_id = x.p AND v.stage_id = x.s
+GROUP BY o.deal_id
+"""
 
-    Once won, in whichever pipeline, is the whole way. The present stage counts even where the move into it
-    was never recorded.
-    """
-    visited = {move.target for move in moves} | {(deal.pipeline_id, deal.stage_id)}
-    if deal.outcome is Outcome.WON or any(facts.outcome(key) is Outcome.WON for key in visited):
-        return len(ladder) - 1
-    return max(
-        (step for step, stage in enumerate(ladder) if (stage.pipeline_id, stage.id) in visited), default=0
-    )
+_BORN = "WITH c AS (SELECT *, {group} AS grp FROM d WHERE created_at >= $start AND created_at < $stop)"
 
 
-@dataclass(slots=True)
-class _Traffic:
-    deals: set[str] = field(default_factory=set)
-    entries: int = 0
-    exits: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+class _Cohorts:
+    """Deals created in a period by the values of `group`, an expression over deals."""
+
+    def __init__(self, facts: Facts, period: Period, group: str) -> None:
+        self._ladders = facts.ladders
+        born = _BORN.format(group=group)
+        self._places: dict[tuple[str, str], dict[int, int]] = {}
+        furthest = FURTHEST.format(of="c")
+        for key, pipeline, place, count in facts.ask(
+            f"{born} SELECT grp, pipeline_id, coalesce(place, 0), count(*) "
+            f"FROM c JOIN ({furthest}) USING (deal_id) GROUP BY ALL",
+            period,
+        ):
+            self._places.setdefault((key, pipeline), {})[place] = count
+        self._entered = {
+            (key, pipeline, stage): count
+            for key, pipeline, stage, count in facts.ask(
+                f"{born} SELECT grp, pipeline_id, to_stage, count(DISTINCT c.deal_id) "
+                "FROM c JOIN f.moves x ON x.deal_id = c.deal_id AND x.to_pipeline = c.pipeline_id "
+                "WHERE ts < $as_of GROUP BY ALL",
+                period,
+            )
+        }
+
+    @property
+    def groups(self) -> list[tuple[str, str]]:
+        """(group, pipeline) of all that have a deal."""
+        return sorted(self._places, key=lambda key: (natural(key[0]), natural(key[1])))
+
+    def rows(self, key: str, pipeline: str) -> list[CohortRow]:
+        """One group's rows of one pipeline."""
+        places = self._places.get((key, pipeline), {})
+        cohort = sum(places.values())
+        rows: list[CohortRow] = []
+        before: int | None = None
+        for step, stage in enumerate(self._ladders.get(pipeline, ())):
+            reached = sum(count for place, count in places.items() if place >= step)
+            rows.append(
+                CohortRow(
+                    pipeline_id=pipeline,
+                    stage_id=stage.id,
+                    name=stage.name,
+                    cohort=cohort,
+                    entered=self._entered.get((key, pipeline, stage.id), 0),
+                    reached=reached,
+                    conv_from_first=ratio(reached, cohort),
+                    conv_from_prev=None if before is None else ratio(reached, before),
+                )
+            )
+            before = reached
+        return rows
 
 
 def funnel_period(facts: Facts, period: Period) -> list[PeriodRow]:
@@ -179,49 +175,49 @@ def funnel_period(facts: Facts, period: Period) -> list[PeriodRow]:
 
     A move to an open stage of another pipeline is an entry there, and neither forward nor back here.
     """
-    start, end = facts.bounds(period)
-    traffic: dict[tuple[str, str], _Traffic] = defaultdict(_Traffic)
-    for deal_id, moves in facts.histories():
-        for move in moves:
-            if not start <= move.at < end:
-                continue
-            entered = traffic[move.target]
-            entered.deals.add(deal_id)
-            entered.entries += 1
-            if move.source and (way := _way(facts, move.source, move.target)):
-                traffic[move.source].exits[way] += 1
+    entered = {(p, s): (deals, entries) for p, s, deals, entries in facts.ask(_ENTRIES, period)}
+    exits = {(p, s, way): count for p, s, way, count in facts.ask(_EXITS, period)}
     rows = []
     for pipeline in sorted(facts.ladders, key=natural):
         before: int | None = None
         for stage in facts.ladders[pipeline]:
-            at = traffic[pipeline, stage.id]
+            key = (pipeline, stage.id)
+            deals, entries = entered.get(key, (0, 0))
             rows.append(
                 PeriodRow(
                     pipeline_id=pipeline,
                     stage_id=stage.id,
                     name=stage.name,
-                    entered_deals=len(at.deals),
-                    entries=at.entries,
-                    exits_forward=at.exits["forward"],
-                    exits_back=at.exits["back"],
-                    exits_won=at.exits["won"],
-                    exits_lost=at.exits["lost"],
-                    conv_from_prev=None if before is None else ratio(len(at.deals), before),
+                    entered_deals=deals,
+                    entries=entries,
+                    exits_forward=exits.get((*key, "forward"), 0),
+                    exits_back=exits.get((*key, "back"), 0),
+                    exits_won=exits.get((*key, "won"), 0),
+                    exits_lost=exits.get((*key, "lost"), 0),
+                    conv_from_prev=None if before is None else ratio(deals, before),
                 )
             )
-            before = len(at.deals)
+            before = deals
     return rows
 
 
-def _way(facts: Facts, source: tuple[str, str], target: tuple[str, str]) -> str | None:
-    """forward, back, won or lost; None for a move that is none of them."""
-    left, entered = facts.stages.get(source), facts.stages.get(target)
-    if entered is None or source == target:
-        return None
-    if entered.outcome is not Outcome.OPEN:
-        return entered.outcome.value
-    if left is None or left.pipeline_id != entered.pipeline_id:
-        return None
-    if left.outcome is Outcome.WON or entered.sort < left.sort:
-        return "back"
-    return "forward" if entered.sort > left.sort else None
+_ENTRIES = """
+SELECT to_pipeline, to_stage, count(DISTINCT deal_id), count(*)
+FROM m WHERE ts >= $start AND ts < $stop GROUP BY ALL
+"""
+
+#: forward, back, won or lost; a move that is none of them is left out.
+_EXITS = """
+SELECT from_pipeline, from_stage,
+       CASE WHEN t.outcome <> 'open' THEN t.outcome
+            WHEN s.pipeline_id IS NULL OR s.pipeline_id <> t.pipeline_id THEN NULL
+            WHEN s.outcome = 'won' OR t.sort < s.sort THEN 'back'
+            WHEN t.sort > s.sort THEN 'forward' END AS way,
+       count(*)
+FROM m
+JOIN st t ON t.pipeline_id = to_pipeline AND t.stage_id = to_stage
+LEFT JOIN st s ON s.pipeline_id = from_pipeline AND s.stage_id = from_stage
+WHERE ts >= $start AND ts < $stop AND from_stage IS NOT NULL
+  AND NOT (from_pipeline = to_pipeline AND from_stage = to_stage)
+GROUP BY ALL
+"""

@@ -6,14 +6,12 @@ Counted are all deals that are lost now and were lost in the period; no reason g
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from connector.domain import Outcome, Period
-from connector.figures.base import DealFact, Facts
-from connector.figures.sales import groups_of, total_amount
-from connector.figures.stats import NONE, NOT_SET, natural
+from connector.figures.base import DealFact, Facts, money
+from connector.figures.stats import NOT_SET, natural
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +29,21 @@ class LossRow:
 
 def loss_reasons(facts: Facts, period: Period) -> list[LossRow]:
     """Rows of every reason in every group that lost a deal in the period."""
-    lost = lost_in(facts, period)
-    left = stages_left(facts, lost)
-    groups: dict[tuple[str, str], list[DealFact]] = defaultdict(list)
-    for deal in lost:
-        for group in groups_of(deal):
-            groups[group].append(deal)
-        groups["stage", left[deal.id]].append(deal)
-    rows = [row for (dim, key), of in groups.items() for row in _reasons(facts, dim, key, of)]
-    return sorted(rows, key=lambda row: (row.dim, natural(row.key), natural(row.loss_reason_id or "")))
+    rows = facts.ask(_REASONS, period)
+    totals: dict[tuple[str, str], int] = defaultdict(int)
+    for dim, key, _, count, _ in rows:
+        totals[dim, key] += count
+    return [
+        LossRow(dim, key, reason, reason_name(facts, reason), count, count / totals[dim, key], money(amount))
+        for dim, key, reason, count, amount in sorted(
+            rows, key=lambda row: (row[0], natural(row[1]), natural(row[2] or ""))
+        )
+    ]
 
 
 def lost_in(facts: Facts, period: Period) -> list[DealFact]:
     """Deals that are lost and whose last closing lies in the period."""
     return [deal for deal in facts.closed_in(period) if deal.outcome is Outcome.LOST]
-
-
-def stages_left(facts: Facts, lost: Sequence[DealFact]) -> dict[str, str]:
-    """deal_id -> `pipeline:stage` that its last move into lost left; `(none)` where no such move is known."""
-    left = {deal.id: NONE for deal in lost}
-    for deal_id, moves in facts.histories(lost):
-        for move in reversed(moves):
-            if facts.outcome(move.target) is Outcome.LOST:
-                left[deal_id] = ":".join(move.source) if move.source else NONE
-                break
-    return left
 
 
 def reason_name(facts: Facts, loss_reason_id: str | None) -> str:
@@ -65,19 +53,30 @@ def reason_name(facts: Facts, loss_reason_id: str | None) -> str:
     return facts.reason_names.get(loss_reason_id, loss_reason_id)
 
 
-def _reasons(facts: Facts, dim: str, key: str, lost: Sequence[DealFact]) -> list[LossRow]:
-    by_reason: dict[str | None, list[DealFact]] = defaultdict(list)
-    for deal in lost:
-        by_reason[deal.loss_reason_id].append(deal)
-    return [
-        LossRow(
-            dim=dim,
-            key=key,
-            loss_reason_id=reason,
-            reason=reason_name(facts, reason),
-            deals=len(of),
-            share=len(of) / len(lost),
-            lost_amount=total_amount(of),
-        )
-        for reason, of in by_reason.items()
-    ]
+#: Lost deals of the period with the stage that their last move into lost left.
+LOST = """
+l AS (
+    SELECT * FROM d WHERE outcome = 'lost' AND closed_at >= $start AND closed_at < $stop
+), lost AS (
+    SELECT l.*, coalesce(x.stage, '(none)') AS stage
+    FROM l LEFT JOIN (
+        SELECT deal_id, arg_max(coalesce(from_pipeline || ':' || from_stage, '(none)'), n) AS stage
+        FROM f.moves
+        SEMI JOIN l USING (deal_id)
+        SEMI JOIN (SELECT * FROM st WHERE outcome = 'lost') s
+            ON s.pipeline_id = to_pipeline AND s.stage_id = to_stage
+        WHERE ts < $as_of GROUP BY deal_id
+    ) x USING (deal_id)
+)
+"""
+
+_REASONS = f"""
+WITH {LOST}
+SELECT dim, key, loss_reason_id, count(*), sum(amount)
+FROM (
+    SELECT unnest(['all', 'pipeline', 'manager', 'channel', 'stage']) AS dim,
+           unnest(['all', pipeline_id, manager, channel, stage]) AS key, loss_reason_id, amount
+    FROM lost
+)
+GROUP BY ALL
+"""

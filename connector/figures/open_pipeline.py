@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 
 from connector.domain import Outcome
-from connector.figures.base import DealFact, Facts
-from connector.figures.sales import total_amount
+from connector.figures.base import Facts, money
 from connector.figures.stats import natural, ratio
 
 
@@ -27,20 +25,8 @@ class OpenRow:
 
 def open_pipeline(facts: Facts) -> list[OpenRow]:
     """Rows of every open stage, and of stages that the CRM no longer lists but open deals are still in."""
-    under_way: dict[tuple[str, str], list[DealFact]] = defaultdict(list)
-    outcomes: dict[str, Outcome] = {}
-    for deal in facts.all_deals():
-        outcomes[deal.id] = deal.outcome
-        if deal.outcome is Outcome.OPEN:
-            under_way[deal.pipeline_id, deal.stage_id].append(deal)
-    won: dict[tuple[str, str], int] = defaultdict(int)
-    lost: dict[tuple[str, str], int] = defaultdict(int)
-    for deal_id, moves in facts.histories():
-        tally = {Outcome.WON: won, Outcome.LOST: lost}.get(outcomes[deal_id])
-        if tally is not None:
-            for key in {move.target for move in moves}:
-                tally[key] += 1
-
+    under_way = {(p, s): (count, money(amount)) for p, s, count, amount in facts.ask(_UNDER_WAY)}
+    ended = {(p, s): (won, lost) for p, s, won, lost in facts.ask(_ENDED)}
     steps = [
         ((stage.pipeline_id, stage.id), stage.name)
         for pipeline in sorted(facts.ladders, key=natural)
@@ -50,17 +36,28 @@ def open_pipeline(facts: Facts) -> list[OpenRow]:
     steps += [(key, "") for key in sorted(under_way) if facts.outcome(key) is not Outcome.OPEN]
     rows = []
     for key, name in steps:
-        amount = total_amount(under_way[key])
-        closed = won[key] + lost[key]
+        count, amount = under_way.get(key, (0, Decimal(0)))
+        won, lost = ended.get(key, (0, 0))
+        closed = won + lost
         rows.append(
             OpenRow(
                 pipeline_id=key[0],
                 stage_id=key[1],
                 name=name,
-                open_deals=len(under_way[key]),
+                open_deals=count,
                 amount=amount,
-                win_chance=ratio(won[key], closed),
-                weighted_amount=amount * won[key] / closed if closed else None,
+                win_chance=ratio(won, closed),
+                weighted_amount=amount * won / closed if closed else None,
             )
         )
     return rows
+
+
+_UNDER_WAY = "SELECT pipeline_id, stage_id, count(*), sum(amount) FROM d WHERE outcome = 'open' GROUP BY ALL"
+
+_ENDED = """
+SELECT to_pipeline, to_stage, count(*) FILTER (outcome = 'won'), count(*) FILTER (outcome = 'lost')
+FROM (SELECT DISTINCT deal_id, to_pipeline, to_stage FROM f.moves WHERE ts < $as_of)
+JOIN (SELECT deal_id, outcome FROM d WHERE outcome <> 'open') USING (deal_id)
+GROUP BY ALL
+"""

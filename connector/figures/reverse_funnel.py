@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from connector.domain import Period
-from connector.figures.base import Facts
-from connector.figures.cohort import CohortDeal, cohort_by_pipeline
+from connector.figures.base import Facts, money
+from connector.figures.cohort import COHORT
 from connector.figures.sales import ALL
 from connector.figures.stats import natural
 
@@ -70,10 +69,14 @@ def cohort_period(period: Period) -> Period:
 
 def reverse_funnel_rates(facts: Facts, created: Period) -> list[RatesRow]:
     """The row of all pipelines, then of each one that deals created in `created` are in."""
-    groups = cohort_by_pipeline(facts, created)
-    everything = [deal for of in groups.values() for deal in of]
-    rows = [_rates(ALL, everything)]
-    return rows + [_rates(pipeline, groups[pipeline]) for pipeline in sorted(groups, key=natural)]
+    rows = {
+        key: RatesRow(key, leads, with_call, with_meeting, with_invoice, won, money(revenue), *done)
+        for key, leads, with_call, with_meeting, with_invoice, won, revenue, *done in facts.ask(
+            _RATES, created
+        )
+    }
+    whole = rows.pop(ALL)
+    return [whole, *(rows[key] for key in sorted(rows, key=natural))]
 
 
 def reverse_funnel(facts: Facts, created: Period, goal: Decimal | None) -> list[ReverseRow]:
@@ -81,19 +84,13 @@ def reverse_funnel(facts: Facts, created: Period, goal: Decimal | None) -> list[
     return [_reverse(rates, goal) for rates in reverse_funnel_rates(facts, created)]
 
 
-def _rates(pipeline: str, of: Sequence[CohortDeal]) -> RatesRow:
-    return RatesRow(
-        pipeline=pipeline,
-        leads=len(of),
-        with_call=sum(deal.calls_answered > 0 for deal in of),
-        with_meeting=sum(deal.meetings > 0 for deal in of),
-        with_invoice=sum(deal.invoices > 0 for deal in of),
-        won=sum(deal.is_won for deal in of),
-        revenue=sum((deal.amount for deal in of if deal.is_won), Decimal(0)),
-        calls=sum(deal.calls for deal in of),
-        meetings=sum(deal.meetings for deal in of),
-        invoices=sum(deal.invoices for deal in of),
-    )
+_RATES = f"""
+WITH {COHORT}
+SELECT coalesce(pipeline_id, 'all'), count(*), count(*) FILTER (calls_answered > 0),
+       count(*) FILTER (meetings > 0), count(*) FILTER (invoices > 0), count(*) FILTER (is_won), sum(amount),
+       coalesce(sum(calls), 0), coalesce(sum(meetings), 0), coalesce(sum(invoices), 0)
+FROM cohort GROUP BY GROUPING SETS ((), (pipeline_id))
+"""
 
 
 def _reverse(rates: RatesRow, goal: Decimal | None) -> ReverseRow:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from connector.domain import Outcome, Period
-from connector.figures.base import DealFact, Facts
-from connector.figures.stats import divide, mean, median, natural, p90, ratio
+from connector.domain import Period
+from connector.figures.base import DealFact, Facts, money
+from connector.figures.stats import divide, natural, ratio
 
 #: The key of the one group of the dimension `all`.
 ALL = "all"
@@ -38,33 +38,12 @@ class SalesRow:
     created_win_rate: float | None
 
 
-@dataclass(slots=True)
-class _Group:
-    won: list[DealFact] = field(default_factory=list)
-    lost: list[DealFact] = field(default_factory=list)
-    created: list[DealFact] = field(default_factory=list)
-
-
-def groups_of(deal: DealFact) -> Iterator[tuple[str, str]]:
-    """The (dim, key) groups a deal belongs to, one of each dimension."""
-    yield "all", ALL
-    yield "pipeline", deal.pipeline_id
-    yield "manager", deal.manager
-    yield "channel", deal.channel
-
-
 def sales(facts: Facts, period: Period) -> list[SalesRow]:
     """Rows of every group that closed or created a deal in the period, and always the row of all."""
-    groups: dict[tuple[str, str], _Group] = defaultdict(_Group)
-    groups["all", ALL] = _Group()
-    for deal in facts.closed_in(period):
-        for key in groups_of(deal):
-            group = groups[key]
-            (group.won if deal.outcome is Outcome.WON else group.lost).append(deal)
-    for deal in facts.created_in(period):
-        for key in groups_of(deal):
-            groups[key].created.append(deal)
-    return [_row(*key, groups[key]) for key in sorted(groups, key=lambda k: (k[0], natural(k[1])))]
+    closed = {(dim, key): rest for dim, key, *rest in facts.ask(_CLOSED, period)}
+    born = {(dim, key): rest for dim, key, *rest in facts.ask(_CREATED, period)}
+    keys = sorted({("all", ALL), *closed, *born}, key=lambda k: (k[0], natural(k[1])))
+    return [_row(*key, closed.get(key, _NONE_CLOSED), born.get(key, [0, 0, 0])) for key in keys]
 
 
 def total_amount(of: Sequence[DealFact]) -> Decimal:
@@ -72,28 +51,56 @@ def total_amount(of: Sequence[DealFact]) -> Decimal:
     return sum((deal.amount for deal in of), Decimal(0))
 
 
-def _row(dim: str, key: str, group: _Group) -> SalesRow:
-    won, lost, created = group.won, group.lost, group.created
-    revenue = total_amount(won)
-    cycles = [deal.age_at_close_s for deal in won]
-    created_won = sum(deal.outcome is Outcome.WON for deal in created)
-    created_lost = sum(deal.outcome is Outcome.LOST for deal in created)
+def _row(dim: str, key: str, closed: Sequence[Any], born: Sequence[Any]) -> SalesRow:
+    won, lost, hundredths, nonzero, median, p90, mean, lost_median = closed
+    created, created_won, created_lost = born
+    revenue = money(hundredths)
     return SalesRow(
         dim=dim,
         key=key,
-        won=len(won),
-        lost=len(lost),
-        win_rate=ratio(len(won), len(won) + len(lost)),
+        won=won,
+        lost=lost,
+        win_rate=ratio(won, won + lost),
         revenue=revenue,
-        avg_cheque=divide(revenue, len(won)),
-        avg_cheque_nonzero=divide(revenue, sum(deal.amount > 0 for deal in won)),
-        cycle_median_s=median(cycles),
-        cycle_p90_s=p90(cycles),
-        cycle_mean_s=mean(cycles),
-        lost_cycle_median_s=median([deal.age_at_close_s for deal in lost]),
-        created=len(created),
+        avg_cheque=divide(revenue, won),
+        avg_cheque_nonzero=divide(revenue, nonzero),
+        cycle_median_s=median,
+        cycle_p90_s=p90,
+        cycle_mean_s=mean,
+        lost_cycle_median_s=lost_median,
+        created=created,
         created_won=created_won,
         created_lost=created_lost,
-        created_open=len(created) - created_won - created_lost,
-        created_win_rate=ratio(created_won, len(created)),
+        created_open=created - created_won - created_lost,
+        created_win_rate=ratio(created_won, created),
     )
+
+
+_NONE_CLOSED = [0, 0, 0, 0, None, None, None, None]
+
+#: (dim, key) of each grouping set, and the sets: all, pipeline, manager, channel.
+DIMENSIONS = """
+CASE WHEN grouping(pipeline_id) = 0 THEN 'pipeline' WHEN grouping(manager) = 0 THEN 'manager'
+     WHEN grouping(channel) = 0 THEN 'channel' ELSE 'all' END AS dim,
+coalesce(pipeline_id, manager, channel, 'all') AS key
+"""
+GROUPING = "GROUP BY GROUPING SETS ((), (pipeline_id), (manager), (channel))"
+
+_CLOSED = f"""
+WITH c AS (
+    SELECT pipeline_id, manager, channel, amount, outcome = 'won' AS is_won,
+           epoch_us(closed_at) - epoch_us(created_at) AS us
+    FROM d WHERE outcome <> 'open' AND closed_at >= $start AND closed_at < $stop
+)
+SELECT {DIMENSIONS}, count(*) FILTER (is_won), count(*) FILTER (NOT is_won), sum(amount) FILTER (is_won),
+       count(*) FILTER (is_won AND amount > 0),
+       quantile_cont(us / 1e6, 0.5) FILTER (is_won), quantile_cont(us / 1e6, 0.9) FILTER (is_won),
+       sum(us) FILTER (is_won) / count(*) FILTER (is_won) / 1e6,
+       quantile_cont(us / 1e6, 0.5) FILTER (NOT is_won)
+FROM c {GROUPING}
+"""
+
+_CREATED = f"""
+SELECT {DIMENSIONS}, count(*), count(*) FILTER (outcome = 'won'), count(*) FILTER (outcome = 'lost')
+FROM d WHERE created_at >= $start AND created_at < $stop {GROUPING}
+"""

@@ -1,13 +1,15 @@
-"""Many rows at once, past SQLAlchemy's binding of single values: for loading whole histories."""
+"""Many rows at once, past SQLAlchemy's handling of single values: whole histories in, whole tables out."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal_column, text
 
 from connector.store.schema import (
     calls,
@@ -28,12 +30,15 @@ from connector.store.schema import (
     tasks,
     users,
 )
+from connector.store.schema_types import UtcDateTime
 
 #: All that is told of an account's past.
 _PAST = (
     *(stages, users, channels, loss_reasons, deals, deal_links, stage_changes, deal_changes, calls, meetings),
     *(messages, tasks, invoices, month_plans, special_days, cursors),
 )
+
+_FETCH = 20_000
 
 
 def insert(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -55,6 +60,35 @@ def insert(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[
                 copy.write_row(
                     [_hundredths(v) if at in amounts else v for at, v in enumerate(row)] if amounts else row
                 )
+
+
+def plain(conn: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column as `dump` shall write it: moments lose their zone on PostgreSQL."""
+    if conn.dialect.name == "postgresql" and isinstance(column.type, UtcDateTime):
+        return func.timezone(literal_column("'UTC'"), column)
+    return column
+
+
+def dump(conn: Connection, statement: Select[Any], path: Path) -> None:
+    """Write what the statement finds as CSV without a heading; its parameters must be texts or numbers.
+
+    An empty cell is NULL, on SQLite also an empty text. Moments are UTC texts without a zone, money is whole
+    hundredths, as both databases keep them.
+    """
+    sql = str(statement.compile(dialect=conn.dialect, compile_kwargs={"literal_binds": True}))
+    if conn.dialect.name == "postgresql":
+        # Made for a driver with parameters, the text has its per cent signs doubled.
+        copy_out = f"COPY ({sql.replace('%%', '%')}) TO STDOUT (FORMAT csv)"
+        with path.open("wb") as out, conn.connection.cursor().copy(copy_out) as copy:
+            out.writelines(copy)
+        return
+    driver: Any = conn.connection.driver_connection
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        cursor = driver.execute(sql)
+        while rows := cursor.fetchmany(_FETCH):
+            writer.writerows(rows)
+        cursor.close()
 
 
 def clear(conn: Connection, account: str) -> None:

@@ -27,6 +27,8 @@ from connector.store.schema_activities import messages as messages
 from connector.store.schema_activities import month_plans as month_plans
 from connector.store.schema_activities import special_days as special_days
 from connector.store.schema_activities import tasks as tasks
+from connector.store.schema_figures import fact_log as fact_log
+from connector.store.schema_figures import store_identity as store_identity
 from connector.store.schema_types import Amount as Amount
 from connector.store.schema_types import RowId as RowId
 from connector.store.schema_types import UtcDateTime as UtcDateTime

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -84,6 +85,7 @@ class Stand(Office):
             render_workers=1,
             admin_password="",
             log_level="WARNING",
+            figures_dir=Path(self._stack.enter_context(TemporaryDirectory())),
         )
         self.app = App(self.config, limiter=NoLimit())
         self.notice_url = self.base_url + notice_path(settings)
