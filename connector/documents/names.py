@@ -42,6 +42,11 @@ def genitive_name(full_name: str) -> str | None:
     return None if None in declined else " ".join(part for part in declined if part)
 
 
+def surname_genitive(surname: str, gender: Gender) -> str | None:
+    """A surname in the genitive; None when in doubt."""
+    return _agreed("last", surname, gender)
+
+
 def gender_of(patronymic: str) -> Gender | None:
     """The gender that a patronymic shows; None for anything else."""
     if re.search(r"(?:ович|евич|[кмтнв]ич|ьич)$", patronymic):
@@ -138,10 +143,28 @@ def _genitive_adjective(word: str) -> str | None:
     return None
 
 
+#: First parts of double surnames that stay as they are: Бонч-Бруевича, Тер-Петросяна.
+_FIXED_PARTS = frozenset(("бонч", "тер", "тот", "сен", "ван", "шах", "мелик", "абдул", "абу", "бен", "дель"))
+
+
 def _agreed(part: Literal["last", "first", "middle"], word: str, gender: Gender) -> str | None:
-    ours = "-".join(_by_grammar(part, piece, gender) or "?" for piece in word.split("-"))
-    theirs = "-".join(_by_pytrovich(part, piece, gender) for piece in word.split("-"))
-    return ours if ours == theirs else None
+    *before, last = word.split("-") if part == "last" else [word]
+    heads = [_head(piece, gender) for piece in before]
+    ours, theirs = _by_grammar(part, last, gender), declined_by_rules(part, last, gender)
+    if ours is None or ours != theirs or None in heads:
+        return None
+    return "-".join([*(head for head in heads if head), ours])
+
+
+def _head(word: str, gender: Gender) -> str | None:
+    """The first part of a double surname; whether it is declined only its owner knows for most of them."""
+    lower = word.lower()
+    if lower in _FIXED_PARTS:
+        return word
+    is_russian = re.search(
+        r"(?:[оеё]в|(?:ск|цк)ий)$" if gender == "male" else r"(?:[оеё]ва|(?:ск|цк)ая)$", lower
+    )
+    return _by_grammar("last", word, gender) if is_russian else None
 
 
 def _by_grammar(part: str, word: str, gender: Gender) -> str | None:
@@ -162,11 +185,14 @@ def _by_grammar(part: str, word: str, gender: Gender) -> str | None:
 
 
 def _surname(word: str, lower: str, gender: Gender) -> str | None:
+    if lower.endswith("их") and not re.search(r"[гкхжчшщн]их$", lower):
+        return None if gender == "male" else word  # Фрейндлих and Дитрих are declined, Долгих is not.
     if lower.endswith(("ых", "их", "о", "е", "и", "у", "ю", "э", "ы")):
         return word
     if gender == "female":
         if lower.endswith(("ова", "ева", "ёва", "ина", "ына")):
-            return word[:-1] + "ой"
+            # Бова is a noun: so short a word is no surname of somebody called Б.
+            return word[:-1] + "ой" if len(lower) > 4 else None
         if lower.endswith(("ая", "яя")):
             return word[:-2] + ("ой" if lower.endswith("ая") else "ей")
         if lower.endswith(("а", "я")):
@@ -195,7 +221,8 @@ def _feminine_ending(word: str, lower: str) -> str:
     return word[:-1] + ("и" if after_i else "ы")
 
 
-def _by_pytrovich(part: str, word: str, gender: Gender) -> str:
+def declined_by_rules(part: str, word: str, gender: Gender) -> str:
+    """One part of a name (`last`, `first`, `middle`) in the genitive by pytrovich's rules alone."""
     from pytrovich.enums import Case, NamePart
     from pytrovich.enums import Gender as TheirGender
 

@@ -95,3 +95,21 @@ def test_posts(post: str, genitive: str | None) -> None:
 )
 def test_bases(basis: str, genitive: str) -> None:
     assert genitive_basis(basis) == genitive
+
+
+@pytest.mark.parametrize(
+    ("name", "genitive"),
+    [
+        ("Бонч-Бруевич Иван Петрович", "Бонч-Бруевича Ивана Петровича"),
+        ("Тер-Петросян Иван Петрович", "Тер-Петросяна Ивана Петровича"),
+        ("Голенищев-Кутузов Иван Петрович", "Голенищева-Кутузова Ивана Петровича"),
+        ("Римский-Корсаков Иван Петрович", "Римского-Корсакова Ивана Петровича"),
+        ("Долгих Иван Петрович", "Долгих Ивана Петровича"),
+        # Only their owners know whether the first part is declined, or the whole at all.
+        ("Корвин-Круковский Иван Петрович", None),
+        ("Дитрих Иван Петрович", None),
+        ("Бова Анна Петровна", None),
+    ],
+)
+def test_double_and_foreign_surnames_are_right_or_asked_for(name: str, genitive: str | None) -> None:
+    assert genitive_name(name) == genitive
