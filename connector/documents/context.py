@@ -89,6 +89,7 @@ def build(
         context["сделка"]["сумма"] = totals.total  # with the kopecks that the CRM may not keep
         context["товары"] = [builder.row(at, line) for at, line in enumerate(totals.lines, 1)]
         context["итого"] = _total(totals, builder.discount)
+        context["опции"] = builder.options([line.name for line in totals.lines])
     if kind is not None:
         template = kit.documents[kind]
         context["документ"] = _present(
@@ -305,9 +306,21 @@ class _Builder:
             self.faults["сделка.отгрузка"] = f"Сделка → поле «{title}» («{text[:40]}» — не дата)"
         return day or self._issued_on
 
+    def options(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """What can be added to these products; priced in rubles, so for deals in rubles alone."""
+        if self._card.deal.currency != "RUB":
+            return []
+        return [
+            _present({"название": option.name, "цена": option.price, "описание": option.text or None})
+            for option in self._kit.products.options_for(names)
+        ]
+
     def row(self, at: int, line: money.Line) -> dict[str, Any]:
+        look = self._kit.products.look(line.name)
         return _present(
             {
+                "картинка": look.picture if look and look.picture else None,
+                "описание": look.text if look and look.text else None,
                 "номер": at,
                 "название": self._text(f"товары[{at}].название", line.name),
                 "количество": line.quantity,

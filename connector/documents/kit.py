@@ -17,13 +17,14 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, TemplateSyntaxError, meta
 
-from connector.documents import company, kit_check, materials, pictures, variants
+from connector.documents import company, kit_check, materials, pictures, products, variants
 from connector.documents.clauses import ContractText, read_clauses
 from connector.documents.company import Companies, Seller
 from connector.documents.docx import check_package
 from connector.documents.environment import TemplateEnvironment
 from connector.documents.materials import Case, read_cases
 from connector.documents.messages_file import MessageTemplate, read_message
+from connector.documents.products import Products
 from connector.documents.template_errors import in_russian
 from connector.documents.variants import Variant
 from connector.documents.yaml_file import YamlFile
@@ -107,6 +108,7 @@ class Kit:
     cases: tuple[Case, ...]
     clauses: Mapping[str, ContractText]
     fields: Mapping[str, tuple[str, ...]]
+    products: Products
 
     @classmethod
     def load(cls, templates_dir: Path) -> Kit:
@@ -259,11 +261,13 @@ class _Reader:
         cases = self._try(lambda: read_cases(self._text("materials/index.yml"))) or ()
         clauses = self._clauses(documents)
         fields = self._try(self._fields) or {}
+        shown_of = self._files.get(products.FILE, b"").decode("utf-8")
+        looks = self._try(lambda: products.read_products(shown_of, images))
         messages = self._messages()
         self._compile()
-        if self.problems or companies is None:
+        if self.problems or companies is None or looks is None:
             raise ConfigError(self.problems)
-        return Kit(dict(self._files), documents, messages, companies, cases, clauses, fields)
+        return Kit(dict(self._files), documents, messages, companies, cases, clauses, fields, looks)
 
     def _text(self, name: str) -> str:
         try:

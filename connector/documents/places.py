@@ -56,6 +56,7 @@ PLACES: Mapping[str, str] = {
     "менеджер.имя": "Сделка → Ответственный",
     "менеджер.email": "Настройки CRM → Сотрудники → E-mail ответственного",
     "кейсы": "templates/materials/index.yml",
+    "опции": "templates/documents/products.yml",
     "документ.номер": "присваивается при выпуске документа",
     "оплата.qr": "templates/documents/company.yml → банковские реквизиты",
 }
