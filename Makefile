@@ -11,7 +11,7 @@ demo: setup
 	@$(BIN)/connector demo --port $(PORT)
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 setup:
 	@$(PYTHON) scripts/setup.py

@@ -18,11 +18,9 @@ from connector.commands.roles import Running
 from connector.config import AccountConfig, Config, CrmName, MailConfig, PaymentConfig
 from connector.crm.bitrix24.subscription import EVENTS
 from connector.sandbox.app import Sandbox
+from connector.sandbox.options import USUAL_LATENCY_S
 from connector.web.server import WebServer
 from connector.web.webhooks import hook_path
-
-#: What an answer of a real CRM takes at best.
-LATENCY_S = 0.1
 
 #: What a person ticks in the form of an outgoing webhook.
 BITRIX24_EVENTS = tuple(EVENTS)
@@ -32,7 +30,12 @@ class Demo:
     """Sandbox and connector in one process, as a context manager. port: the board's, 0 = any free one."""
 
     def __init__(
-        self, port: int, templates_dir: Path, *, history: Path | None = None, latency_s: float = LATENCY_S
+        self,
+        port: int,
+        templates_dir: Path,
+        *,
+        history: Path | None = None,
+        latency_s: float = USUAL_LATENCY_S,
     ) -> None:
         self._stack = ExitStack()
         self._port = port

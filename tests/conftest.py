@@ -81,6 +81,15 @@ def nothing_may_be_skipped() -> bool:
     return os.environ.get("CONNECTOR_TESTS_SKIP_NOTHING") == "1"
 
 
+#: Folders whose files take long: first, so that no core waits for another at the end.
+LONG = ("e2e", "oauth", "clients", "commands", "store")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(tests).parts[0] not in LONG)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,12 @@ def test_nothing_is_left_open() -> None:
     marks = re.compile(r"\b(NotImplementedError|TO" + r"DO|FIX" + r"ME)\b")
     left = [str(path.relative_to(ROOT)) for path in MODULES if marks.search(path.read_text())]
     assert left == []
+
+
+def test_commands_do_not_load_what_only_some_of_them_need() -> None:
+    """Each is megabytes and tenths of a second of every start of every role."""
+    asked = "import sys, connector.cli; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    child = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    loaded = set(child.stdout.split())
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"aiosmtpd", "docxtpl", "duckdb", "openpyxl", "weasyprint", "yookassa"}

@@ -1,4 +1,7 @@
-"""`connector demo` and `connector sandbox`: the product to touch and CRMs to talk to, with no account."""
+"""`connector demo` and `connector sandbox`: the product to touch and CRMs to talk to, with no account.
+
+The sandbox is loaded when one of them runs: it is a third of the program, and a worker has no use for it.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,8 @@ from pathlib import Path
 import click
 
 from connector.commands.common import start_log
-from connector.demo import LATENCY_S, Demo
 from connector.errors import ConfigError, Problem
-from connector.sandbox.app import STATE_HELP, main_loop
+from connector.sandbox.options import STATE_HELP, USUAL_LATENCY_S
 
 TEMPLATES_DIR = Path("templates")
 
@@ -33,6 +35,8 @@ history_option = click.option(
 @click.option("--no-browser", is_flag=True, help="Не открывать браузер.")
 def demo(port: int, as_json: bool, history: Path | None, no_browser: bool) -> None:
     """Показать продукт в деле: песочница двух CRM, доска сделок, почтовый ящик. Настраивать нечего."""
+    from connector.demo import Demo
+
     start_log("WARNING")
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -59,10 +63,12 @@ def demo(port: int, as_json: bool, history: Path | None, no_browser: bool) -> No
 @port_option
 @json_option
 @history_option
-@click.option("--latency", default=LATENCY_S, show_default=True, help="Задержка ответов API, секунды.")
+@click.option("--latency", default=USUAL_LATENCY_S, show_default=True, help="Задержка ответов API, секунды.")
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), help=STATE_HELP)
 def sandbox(port: int, as_json: bool, history: Path | None, latency: float, state: Path | None) -> None:
     """Только песочница: API amoCRM и Битрикс24, доска сделок, почтовый ящик, сбои и часы."""
+    from connector.sandbox.app import main_loop
+
     try:
         main_loop(port, as_json=as_json, history=history, latency_s=latency, state=state)
     except OSError as error:

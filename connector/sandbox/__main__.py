@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from connector.errors import ConfigError
-from connector.sandbox.app import STATE_HELP, USUAL_LATENCY_S, main_loop
+from connector.sandbox.app import main_loop
+from connector.sandbox.options import STATE_HELP, USUAL_LATENCY_S
 
 
 @click.command(help="Песочница amoCRM и Битрикс24: API, доска сделок и почтовый ящик на этой машине.")

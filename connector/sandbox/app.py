@@ -40,15 +40,12 @@ from connector.sandbox.journal import Journal
 from connector.sandbox.kept import Parts
 from connector.sandbox.mailbox import Mailbox
 from connector.sandbox.moving_clock import MovingClock
+from connector.sandbox.options import USUAL_LATENCY_S
 from connector.sandbox.state import Portal
 from connector.sandbox.yookassa import YooKassaShop
 
-#: What an answer of a real portal takes at best; `connector sandbox` and `connector demo` run with it.
-USUAL_LATENCY_S = 0.1
 #: More than `faults.MAX_HELD`, so that answers held back leave some for clearing the fault.
 WEB_THREADS = 40
-
-STATE_HELP = "Папка, в которой всё сделанное переживает перезапуск; без неё — только память."
 
 Dialect = Literal["amocrm", "bitrix24"]
 _PORTAL_NAMES: dict[Dialect, str] = {"amocrm": "Песочница amoCRM", "bitrix24": "Песочница Битрикс24"}
