@@ -106,6 +106,7 @@ class ActivityFeed:
             number += self._read_invoices(account, since)
             marks["invoices_until"] = started.isoformat()
             self._sweep(account, started)
+            self._sweep_orphans(account)
         with self._db.begin() as conn:
             now_known = cursors.find(conn, account, ACTIVITIES) or {}
             cursors.save(conn, account, ACTIVITIES, {**now_known, **marks}, self._clock.now())
@@ -151,6 +152,17 @@ class ActivityFeed:
             after = some[-1].id if len(some) == PORTION else ""
             with self._db.begin() as conn:
                 cursors.save(conn, account, name, {"after": after}, now)
+
+    def _sweep_orphans(self, account: str) -> None:
+        """Deals that facts name and we do not know: those that the CRM has not either were deleted with
+        them; others are on their way."""
+        with self._db.read() as conn:
+            deal_ids = activities.orphans(conn, account, PORTION)
+        if deal_ids:
+            there = self._clients[account].existing(deal_ids)
+            with self._db.begin() as conn:
+                gone = [deal_id for deal_id in deal_ids if deal_id not in there]
+                activities.mark_deals_gone(conn, account, gone)
 
     def _mark_missing(self, account: str, known: Sequence[Kept]) -> None:
         if not known:

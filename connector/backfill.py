@@ -31,6 +31,7 @@ BACKFILL = "backfill"
 
 MOVES_PAGE = 500
 THINGS_PAGE = 500
+ORPHANS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,26 @@ def read_invoices(walk: Walk) -> Iterator[Page]:
     yield Page(settle, walk.place.mark or {}, 1.0)
 
 
+def read_orphans(walk: Walk) -> Iterator[Page]:
+    """Deals that we know by their calls and tasks alone: what the CRM has not, was deleted with them."""
+    asked: set[str] = set()
+    while True:
+        with walk.db.read() as conn:
+            found = activities.orphans(conn, walk.row.account, len(asked) + ORPHANS)
+        some = [deal_id for deal_id in found if deal_id not in asked][:ORPHANS]
+        if not some:
+            return
+        asked.update(some)
+        there = walk.client.existing(some)
+        gone = [deal_id for deal_id in some if deal_id not in there]
+
+        def keep(conn: Connection, gone: Sequence[str] = gone, read: int = len(some)) -> Count:
+            activities.mark_deals_gone(conn, walk.row.account, gone)
+            return Count(read, 0, len(gone), read - len(gone))
+
+        yield Page(keep, {}, None)
+
+
 def _since(walk: Walk) -> datetime | None:
     mark = walk.place.mark
     return datetime.fromisoformat(mark["at"]) if mark else None
@@ -271,6 +292,7 @@ PARTS: tuple[Part, ...] = (
     Part("activities", "звонки, встречи, сообщения", read_activities),
     Part("tasks", "задачи", read_tasks),
     Part("invoices", "счета", read_invoices),
+    Part("orphans", "сделки, известные только по звонкам и задачам", read_orphans),
 )
 
 

@@ -24,7 +24,7 @@ from connector.domain import CALL_KEY, RULE_ASKED, SERVICE_TAG, CrmEvent, Deal, 
 from connector.moves import Merge, entry_ordinal, merge
 from connector.own_moves import OwnMoves
 from connector.playbook.evaluate import Called, Move
-from connector.store import deal_changes, facts, inbox, missed, outbox
+from connector.store import activities, deal_changes, facts, inbox, missed, outbox
 from connector.store.database import Database
 from connector.store.deal_changes import TOOK_IN, DealChange
 from connector.store.facts import AccountRow, DealRow, Directory
@@ -243,6 +243,9 @@ class Intake:
             known = facts.deal_row(conn, account, deal_id)
             news = _news(known, deal, merged, account_row)
             facts.save_deals(conn, [deal], read_at=started)
+            if known is None and deal.created_at < account_row.live_since:
+                # Out of the recycle bin: what people did in it had been taken for deleted with it.
+                activities.mark_deals_gone(conn, account, [deal_id], gone=False)
             facts.save_links(conn, deal)
             for as_stored, real in merged.corrected:
                 facts.correct_change(conn, account, as_stored, real)

@@ -8,8 +8,9 @@ portal as:
 * messages: notes `sms_in` / `sms_out`, params `text`, `phone`;
 * invoices: notes `service_message`, params `service`, `text`, and `invoice_id`, `amount`, `status`,
   `issued_at`, `paid_at` (text; empty when not paid);
-* meetings: tasks of kind 2; `due_at` is the planned hour, `is_done` tells that it is over, `result` how it
-  ended, and `updated_at` of a held one is the moment it was held.
+* meetings: tasks of kind 2, of which `bitrix24/past.py` makes activities; `due_at` is the planned hour,
+  `is_done` tells that it is over, `result` how it ended, and `updated_at` of a held one is the moment it was
+  held.
 
 Notes, tasks, rows, marks and requisites of the past are the same objects in every portal loaded from one
 `Past`: nothing may change one in place, and `Portal.update` does not.
@@ -46,6 +47,9 @@ from connector.sandbox.state import (
 OWNER = User(1, "Ольга", "Огнева", "owner@example.ru", is_admin=True, post="Собственник")
 HEAD_OF_SALES = User(2, "Роман", "Рощин", "rop@example.ru", is_admin=True, post="Руководитель отдела продаж")
 STAFF = (OWNER, HEAD_OF_SALES)
+
+#: The result of a meeting that did not take place.
+MEETING_CANCELLED = "Встреча отменена"
 
 _INVOICE_STATES = {"issued": "выставлен", "paid": "оплачен", "cancelled": "отменён"}
 _ANSWERED, _NOT_ANSWERED = 4, 6
@@ -123,7 +127,14 @@ def _users(history: History) -> Iterator[User]:
         first, _, last = row.name.partition(" ")
         is_active = row.fired_on is None or row.fired_on > history.account.last_day
         yield User(
-            row.manager_id, first, last, f"manager{row.manager_id}@example.ru", False, is_active, row.team
+            row.manager_id,
+            first,
+            last,
+            f"manager{row.manager_id}@example.ru",
+            False,
+            is_active,
+            "Менеджер",
+            row.team,
         )
 
 
@@ -253,7 +264,7 @@ def _tasks(history: History) -> Iterator[Task]:
             number, "Связаться с клиентом", responsible, row.due_at, "deal", row.deal_id, responsible,
             row.created_at, done_at or row.created_at, is_done=done_at is not None,
         )  # fmt: skip
-    results = {"held": "Встреча состоялась", "cancelled": "Встреча отменена", "planned": ""}
+    results = {"held": "Встреча состоялась", "cancelled": MEETING_CANCELLED, "planned": ""}
     for meeting in history.meetings:
         number += 1
         responsible = meeting.manager_id or 0

@@ -61,6 +61,8 @@ class User:
     is_admin: bool = False
     is_active: bool = True
     post: str = ""
+    #: The group or department; "" is the first one that every portal has.
+    team: str = ""
 
 
 @dataclass(slots=True)
@@ -333,6 +335,11 @@ class Portal:
     def version(self) -> object:
         """Differs from what it was whenever anything of the account may have changed."""
         return self.revision, self.queries.forgotten, sum(self._next_id.values())
+
+    def teams(self) -> dict[str, int]:
+        """Names of the teams that people are in, in their order, with a number from 1 for each."""
+        names = sorted({user.team for user in self.users.values() if user.team})
+        return {name: number for number, name in enumerate(names, 1)}
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)

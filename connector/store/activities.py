@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, func, select, update
 
 from connector.domain import Activity, ActivityKind, CrmTask, Direction
-from connector.store.schema import calls, deal_links, deals, meetings, messages, tasks
+from connector.store.schema import calls, deal_links, deals, invoices, meetings, messages, tasks
 from connector.store.upsert import upsert
 
 #: A deal that was made from a call or a letter is younger than that by so much at most.
@@ -130,6 +130,33 @@ def portion(
         .limit(limit)
     )
     return [Kept(key, row_id) for row_id in conn.execute(statement).scalars()]
+
+
+def orphans(conn: Connection, account: str, limit: int) -> list[str]:
+    """Ids of up to `limit` deals that living facts name and that we do not know."""
+    found: dict[str, None] = {}
+    for table in (*TABLES.values(), invoices):
+        is_known = (deals.c.account == table.c.account) & (deals.c.deal_id == table.c.deal_id)
+        statement = (
+            select(table.c.deal_id)
+            .outerjoin(deals, is_known)
+            .where(table.c.account == account, table.c.is_deleted.is_(False))
+            .where(table.c.deal_id.is_not(None), deals.c.deal_id.is_(None))
+            .distinct()
+            .limit(limit - len(found))
+        )
+        found.update(dict.fromkeys(conn.execute(statement).scalars()))
+        if len(found) >= limit:
+            break
+    return list(found)
+
+
+def mark_deals_gone(conn: Connection, account: str, deal_ids: Sequence[str], *, gone: bool = True) -> None:
+    """Mark all facts of deals that the CRM does not have, or take the mark back."""
+    for table in (*TABLES.values(), invoices):
+        for start in range(0, len(deal_ids), _BATCH):
+            mine = (table.c.account == account, table.c.deal_id.in_(deal_ids[start : start + _BATCH]))
+            conn.execute(update(table).where(*mine).values(is_deleted=gone))
 
 
 def _row_of(one: Activity) -> tuple[str, dict[str, Any] | None]:

@@ -208,4 +208,4 @@ class TestExisting:
 
 def test_people_come_with_their_department(office: Office) -> None:
     users: list[User] = office.client.users()
-    assert {user.team for user in users} == {"Отдел продаж"}
+    assert {user.team for user in users} == {"Отдел продаж", "Москва", "Регионы"}

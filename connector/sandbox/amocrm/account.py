@@ -15,8 +15,17 @@ from connector.sandbox.amocrm.wire import Reply, hal
 from connector.sandbox.amocrm.world import Route, World
 
 TASK_TYPES = ((1, "Связаться", "FOLLOW_UP"), (2, "Встреча", "MEETING"))
-#: All users are in one group.
+#: The group that every account has; whoever is in no team is in it.
 GROUP: dict[str, Any] = {"id": 0, "name": "Отдел продаж", "uuid": None}
+_FIRST_GROUP_ID = 481_000
+
+
+def groups(world: World) -> dict[str, dict[str, Any]]:
+    """The groups beside `GROUP`, by their names."""
+    return {
+        name: {"id": _FIRST_GROUP_ID + number, "name": name, "uuid": stable_uuid(world, f"group/{name}")}
+        for name, number in world.portal.teams().items()
+    }
 
 
 _CASES = ("default", "genitive", "dative", "accusative", "instrumental", "prepositional")
@@ -83,7 +92,7 @@ def _account_embedded(world: World) -> dict[str, Any]:
     offset = datetime.now(ZoneInfo(world.portal.timezone)).strftime("%z")
     return {
         "amojo_rights": {"can_direct": True, "can_create_groups": True},
-        "users_groups": [GROUP],
+        "users_groups": [GROUP, *groups(world).values()],
         "task_types": [
             {"id": i, "name": name, "color": None, "icon_id": None, "code": code}
             for i, name, code in TASK_TYPES

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from connector.sandbox.amocrm import filters
-from connector.sandbox.amocrm.invoices import define_fields, pay_address
+from connector.sandbox.amocrm.invoices import define_fields, meet_invoices, pay_address
 from connector.sandbox.amocrm.lists import page_reply
 from connector.sandbox.amocrm.products import Catalog, Element
 from connector.sandbox.amocrm.request import BOOL, INT, LIST, STRING, Batch, Call, Kind, check_types
@@ -57,6 +57,7 @@ def _catalog(world: World, row: Catalog) -> dict[str, Any]:
 
 
 def catalogs(world: World, call: Call) -> Reply:
+    meet_invoices(world)
     rows = sorted(world.shelf.catalogs.values(), key=lambda c: c.sort)
     wanted = call.filter.get("type")
     rows = [c for c in rows if wanted is None or c.type == wanted]
@@ -64,6 +65,7 @@ def catalogs(world: World, call: Call) -> Reply:
 
 
 def _known(world: World, catalog_id: int) -> Catalog:
+    meet_invoices(world)
     found = world.shelf.catalogs.get(catalog_id)
     if found is None:
         raise not_found("Catalog not found")
@@ -143,7 +145,7 @@ def element_model(world: World, row: Element, with_: Collection[str] = ()) -> di
         "updated_by": row.updated_by,
         "created_at": unix(row.created_at),
         "updated_at": unix(row.updated_at),
-        "is_deleted": None,
+        "is_deleted": row.is_deleted or None,
         "custom_fields_values": world.codec.read(entity, row),
         "catalog_id": row.catalog_id,
         "account_id": world.account_id,

@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from connector.sandbox.amocrm import filters
+from connector.sandbox.amocrm.invoices import meet_invoices
 from connector.sandbox.amocrm.lists import ordered, page_reply
 from connector.sandbox.amocrm.products import lead_elements
 from connector.sandbox.amocrm.request import (
@@ -122,6 +123,7 @@ def _embedded(world: World, deal: Deal, with_: set[str], source: dict[str, Any] 
     companies = [deal.company_id] if deal.company_id is not None else []
     embedded: dict[str, Any] = {"tags": world.tag_models("leads", deal)}
     if "catalog_elements" in with_:
+        meet_invoices(world)
         embedded["catalog_elements"] = lead_elements(world, deal)
     if "loss_reason" in with_:
         reason = deal.loss_reason_id

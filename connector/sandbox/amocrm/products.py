@@ -42,6 +42,7 @@ class Element:
     updated_at: datetime
     fields: dict[str, Any] = field(default_factory=dict)
     product: Product | None = None
+    is_deleted: bool = False
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class Shelf:
         self._by_product: Tracked[Product, Element] = Tracked()
         #: Elements of other lists by the deal that they are linked with, and their quantities.
         self.links: dict[int, dict[int, Decimal]] = {}
+        #: Whether the invoices of a loaded past stand here, see `invoices.py`.
+        self.has_met_invoices = False
         for name, type_, code in (
             ("Артикул", "text", "SKU"),
             ("Описание", "textarea", "DESCRIPTION"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.sandbox.amocrm.access import refuse_external, require_admin
-from connector.sandbox.amocrm.account import GROUP, stable_uuid
+from connector.sandbox.amocrm.account import GROUP, groups, stable_uuid
 from connector.sandbox.amocrm.lists import page_reply, whole_reply
 from connector.sandbox.amocrm.request import BOOL, INT, OBJECT, STRING, Batch, Call, Kind, check_types
 from connector.sandbox.amocrm.wire import (
@@ -106,7 +106,8 @@ class Staff:
             links = world.link(f"{ROLES}/{role_id}")
             embedded["roles"] = [{"id": role.id, "name": role.name, "_links": links}] if role else []
         if "group" in with_:
-            embedded["groups"] = [{"id": GROUP["id"], "name": GROUP["name"]}]
+            group = groups(world).get(user.team, GROUP)
+            embedded["groups"] = [{"id": group["id"], "name": group["name"]}]
         if embedded:
             body["_embedded"] = embedded
         return body

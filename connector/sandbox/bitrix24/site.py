@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -69,6 +69,8 @@ class MovesIndex:
 class Site:
     """The portal with its clock, its switches and what only this dialect knows."""
 
+    NOT_KEPT: ClassVar = frozenset({"met_activities", "met_invoices"})
+
     portal: Portal
     base_url: str
     member_id: str
@@ -80,6 +82,9 @@ class Site:
     operating: OperatingBook = field(default_factory=OperatingBook)
     leads: dict[int, Lead] = field(default_factory=dict)
     activities: Table[dict[str, Any]] = field(default_factory=Table)
+    #: Whether the activities and the invoices of a loaded past stand where they belong, see `past.py`.
+    met_activities: bool = False
+    met_invoices: bool = False
     task_extras: dict[int, dict[str, Any]] = field(default_factory=dict)
     task_items: dict[int, dict[str, Any]] = field(default_factory=dict)
     requisite_extras: dict[int, dict[str, Any]] = field(default_factory=dict)

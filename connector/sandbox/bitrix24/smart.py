@@ -83,14 +83,37 @@ class SmartMove:
 
 
 class SmartStore:
-    """All such objects of one portal. Callers hold the portal's lock, as every method call does."""
+    """All such objects of one portal. Callers hold the portal's lock, as every method call does.
+
+    `past`: invoices of a loaded history that nobody has changed yet; `gone`: ids of those that were deleted.
+    """
+
+    NOT_KEPT = frozenset({"past"})
 
     def __init__(self, portal: Portal) -> None:
         self._portal = portal
         self.types: dict[int, SmartType] = {}
         self.items: dict[int, dict[int, SmartItem]] = {QUOTE: {}, INVOICE: {}}
+        self.past: dict[int, SmartItem] = {}
+        self.gone: set[int] = set()
         self.moves: list[SmartMove] = []
         self._pipelines: dict[int, dict[int, Pipeline]] = {}
+
+    def all(self, type_id: int) -> dict[int, SmartItem]:
+        """Those of a kind by id."""
+        items = self.items.get(type_id, {})
+        return {**self.past, **items} if type_id == INVOICE and self.past else items
+
+    def put(self, item: SmartItem) -> None:
+        self.items[item.type_id][item.id] = item
+        if item.type_id == INVOICE:
+            self.past.pop(item.id, None)
+
+    def remove(self, type_id: int, number: int) -> SmartItem | None:
+        if type_id == INVOICE and number in self.past:
+            self.gone.add(number)
+            return self.past.pop(number)
+        return self.items[type_id].pop(number, None)
 
     def add_type(self, title: str, type_id: int, code: str, by: int, flags: Mapping[str, str]) -> SmartType:
         """A new smart process; type_id 0 takes the next free number."""

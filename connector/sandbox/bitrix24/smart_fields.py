@@ -14,6 +14,7 @@ from typing import Any, Final
 from connector.sandbox.bitrix24 import user_fields
 from connector.sandbox.bitrix24.entities import Entity, Field, nothing, parent
 from connector.sandbox.bitrix24.events import Notice
+from connector.sandbox.bitrix24.past import meet_invoices
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.smart import FIRST_DYNAMIC, INVOICE, QUOTE, SmartItem
 from connector.sandbox.bitrix24.wire import RestError, invalid_argument, item_not_found
@@ -160,11 +161,15 @@ def _fields(type_id: int, site: Site) -> dict[str, Field]:
 
 def _all(type_id: int, site: Site) -> Iterable[SmartItem]:
     with site.portal.lock:
-        return [item for _, item in sorted(site.smart.items[type_id].items())]
+        if type_id == INVOICE:
+            meet_invoices(site)
+        return [item for _, item in sorted(site.smart.all(type_id).items())]
 
 
 def _find(type_id: int, site: Site, number: int) -> SmartItem | None:
-    return site.smart.items.get(type_id, {}).get(number)
+    if type_id == INVOICE:
+        meet_invoices(site)
+    return site.smart.all(type_id).get(number)
 
 
 def _save(type_id: int, site: Site, item: SmartItem | None, values: dict[str, Any], by: int) -> SmartItem:
@@ -182,7 +187,7 @@ def _save(type_id: int, site: Site, item: SmartItem | None, values: dict[str, An
     moved = (changed.category_id, changed.stage) != (item.category_id, item.stage)
     if moved and not is_new:
         changed.moved_at, changed.moved_by, changed.previous_stage = now, by, item.stage
-    site.smart.items[type_id][changed.id] = changed
+    site.smart.put(changed)
     if is_new or moved:
         site.smart.note_move(
             changed, _kind_of_move(site, None if is_new else item, changed), semantics(site, changed)
@@ -223,7 +228,7 @@ def _changed(type_id: int, site: Site, item: SmartItem, values: dict[str, Any]) 
 def set_rows(site: Site, item: SmartItem, rows: list[Any], by: int) -> SmartItem:
     """Replace the product rows of an item."""
     changed = replace(item, rows=rows, updated_at=site.now(), updated_by=by)
-    site.smart.items[item.type_id][item.id] = changed
+    site.smart.put(changed)
     tell(site, changed, "UPDATE", by)
     return changed
 
@@ -239,7 +244,7 @@ def tell(site: Site, item: SmartItem, verb: str, by: int) -> None:
 
 
 def _delete(type_id: int, site: Site, number: int, by: int) -> None:
-    item = site.smart.items[type_id].pop(number, None)
+    item = site.smart.remove(type_id, number)
     if item is None:
         raise item_not_found()
     tell(site, item, "DELETE", by)

@@ -15,6 +15,7 @@ from connector.sandbox.bitrix24.filters import Column, Columns
 from connector.sandbox.bitrix24.kinds import find_object
 from connector.sandbox.bitrix24.methods.activity_bindings import bindings_of, wanted_bindings
 from connector.sandbox.bitrix24.params import as_list, as_map
+from connector.sandbox.bitrix24.past import communications, forget, meet_activities
 from connector.sandbox.bitrix24.wire import (
     RestError,
     classic_error,
@@ -199,8 +200,9 @@ def activity_get(call: Call) -> dict[str, Any]:
 def activity_list(call: Call) -> Page:
     """COMMUNICATIONS and FILES come only when named in `select`."""
     names = selected(call)
+    meet_activities(call.site)
     with call.site.portal.lock:
-        rows = list(call.site.activities.values())
+        rows = call.site.activities.rows()
 
     def present(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
         items = [_present(call, row, set(names)) for row in page]
@@ -231,6 +233,7 @@ def activity_update(call: Call) -> bool:
 def activity_delete(call: Call) -> bool:
     activity = found_activity(call)
     del call.site.activities[activity["ID"]]
+    forget(call.site, activity)
     if activity["_TASK"]:
         call.site.portal.delete("task", activity["_TASK"], by=call.user_id)
     data = {"FIELDS": {"ID": activity["ID"]}}
@@ -239,6 +242,7 @@ def activity_delete(call: Call) -> bool:
 
 
 def found_activity(call: Call) -> dict[str, Any]:
+    meet_activities(call.site)
     activity = call.site.activities.get(call.id())
     if activity is None:
         raise not_found()
@@ -346,7 +350,7 @@ def _present(call: Call, activity: dict[str, Any], names: set[str]) -> dict[str,
     if "COMMUNICATIONS" in names:
         row["COMMUNICATIONS"] = [
             _communication(call, activity, place, as_map(given))
-            for place, given in enumerate(as_list(activity.get("COMMUNICATIONS")))
+            for place, given in enumerate(as_list(communications(call.site, activity)))
         ]
     if "FILES" in names:
         stored = [call.site.portal.files[number] for number in activity.get("FILES") or []]

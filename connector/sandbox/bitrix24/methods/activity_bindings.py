@@ -9,6 +9,7 @@ from typing import Any
 
 from connector.sandbox.bitrix24.call import Call, MethodTable
 from connector.sandbox.bitrix24.params import as_list, as_map
+from connector.sandbox.bitrix24.past import meet_activities
 from connector.sandbox.bitrix24.wire import RestError, item_not_found, missing_parameter, parse_int
 
 TABLE = MethodTable()
@@ -38,6 +39,7 @@ def wanted_bindings(filter_: Any) -> set[Binding] | None:
 def _activity(call: Call) -> dict[str, Any]:
     if call.params.get("activityId") is None:
         raise missing_parameter("activityId")
+    meet_activities(call.site)
     activity = call.site.activities.get(parse_int(call.params["activityId"]) or 0)
     if activity is None:
         raise item_not_found()

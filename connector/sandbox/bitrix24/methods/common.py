@@ -91,14 +91,20 @@ def _users(call: Call, filter_: dict[str, Any]) -> Page:
     return page_of(
         call,
         users,
-        Columns(_user_column, strict=False, zone=call.site.zone),
+        Columns(lambda name: _user_column(call, name), strict=False, zone=call.site.zone),
         lambda rows: [_user(call, user) for user in rows],
         default_order={sort: direction},
         filter_=filter_,
     )
 
 
-def _user_column(name: str) -> Column | None:
+def _department(call: Call, user: User) -> int:
+    """Teams are departments below sales."""
+    number = call.site.portal.teams().get(user.team)
+    return _SALES if number is None else _SALES + number
+
+
+def _user_column(call: Call, name: str) -> Column | None:
     reads: dict[str, Column] = {
         "ID": Column("integer", lambda user: user.id),
         "ACTIVE": Column("string", lambda user: "Y" if user.is_active else "N"),
@@ -107,7 +113,7 @@ def _user_column(name: str) -> Column | None:
         "EMAIL": Column("string", lambda user: user.email),
         "WORK_POSITION": Column("string", lambda user: user.post),
         "USER_TYPE": Column("string", lambda user: "employee"),
-        "UF_DEPARTMENT": Column("integer", lambda user: [_SALES]),
+        "UF_DEPARTMENT": Column("integer", lambda user: [_department(call, user)]),
     }
     return reads.get(name)
 
@@ -135,7 +141,7 @@ def _user(call: Call, user: User) -> dict[str, Any]:
         "WORK_PHONE": "",
         "WORK_POSITION": user.post,
         "UF_EMPLOYMENT_DATE": "",
-        "UF_DEPARTMENT": [_SALES],
+        "UF_DEPARTMENT": [_department(call, user)],
         "USER_TYPE": "employee",
     }
 
@@ -147,7 +153,10 @@ def department_get(call: Call) -> Page:
         {"ID": str(number), "NAME": name, "SORT": 500}
         | ({"PARENT": str(parent)} if parent else {})
         | ({"UF_HEAD": str(head)} if head else {})
-        for number, name, parent in _DEPARTMENTS
+        for number, name, parent in (
+            *_DEPARTMENTS,
+            *((_SALES + number, name, _SALES) for name, number in call.site.portal.teams().items()),
+        )
     ]
     filter_ = {
         k.upper(): v for k, v in call.params.items() if k.upper() in {"ID", "NAME", "PARENT", "UF_HEAD"}

@@ -14,6 +14,7 @@ from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, se
 from connector.sandbox.bitrix24.filters import Column, Columns
 from connector.sandbox.bitrix24.methods.activities import ACTIVITY_KIND
 from connector.sandbox.bitrix24.params import as_list
+from connector.sandbox.bitrix24.past import MEETING_KIND
 from connector.sandbox.bitrix24.site import Site
 from connector.sandbox.bitrix24.task_view import (
     AWAITS_CONTROL,
@@ -35,11 +36,14 @@ from connector.sandbox.state import EntityType, Task
 
 TABLE = MethodTable()
 
+#: To-dos and meetings are activities here.
+_ACTIVITIES: Final = frozenset({ACTIVITY_KIND, MEETING_KIND})
+
 
 def task_with(site: Site, number: Any) -> Task:
     """The task of that id. Raises the error of a task that is not there."""
     task = site.portal.tasks.get(parse_int(number) or 0)
-    if task is None or task.kind == ACTIVITY_KIND:
+    if task is None or task.kind in _ACTIVITIES:
         raise RestError(400, "ERROR_CORE", "Task not found or not accessible")
     return task
 
@@ -104,7 +108,7 @@ def task_get(call: Call) -> Any:
 @TABLE.add("tasks.task.list", scope="task")
 def task_list(call: Call) -> Page:
     with call.site.portal.lock:
-        rows = [task for task in call.site.portal.tasks.rows() if task.kind != ACTIVITY_KIND]
+        rows = [task for task in call.site.portal.tasks.rows() if task.kind not in _ACTIVITIES]
     names = selected(call)
     columns = Columns(lambda name: _column(call.site, name.upper()), strict=False, zone=call.site.zone)
     return page_of(

@@ -6,11 +6,12 @@ Source: reference section 4.17.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from connector.sandbox.bitrix24 import files
+from connector.sandbox.bitrix24 import files, past
 from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
 from connector.sandbox.bitrix24.clients import COMPANY, CONTACT
 from connector.sandbox.bitrix24.events import Notice
@@ -19,6 +20,7 @@ from connector.sandbox.bitrix24.kinds import CLASSIC
 from connector.sandbox.bitrix24.leads import LEAD
 from connector.sandbox.bitrix24.methods.activities import record_call
 from connector.sandbox.bitrix24.methods.duplicates import normal
+from connector.sandbox.bitrix24.params import as_list, as_map
 from connector.sandbox.bitrix24.wire import EMPTY_OBJECT, RestError, is_yes, moment, parse_int, parse_moment
 
 TABLE = MethodTable()
@@ -342,10 +344,20 @@ def _statistic(call: Call, made: PhoneCall) -> dict[str, Any]:
     }
 
 
+def _past(call: Call, activity_ids: list[int] | None) -> Iterator[PhoneCall]:
+    for known in past.phone_calls(call.site, activity_ids):
+        at = known["started_at"]
+        yield PhoneCall(**{"external_id": None, "line": "", "registered_at": at, "lead_id": None, **known})
+
+
 @TABLE.add("voximplant.statistic.get", scope="telephony")
 def statistic(call: Call) -> Page:
     """All calls that are over; `SORT` and `ORDER` are texts here."""
-    rows = [_statistic(call, made) for made in call.site.phone_calls.values() if made.row_id]
+    wanted = {name.upper(): value for name, value in as_map(call.params.get("filter")).items()}
+    named = wanted.get("CRM_ACTIVITY_ID")
+    ids = None if named is None else [number for number in map(parse_int, as_list(named)) if number]
+    made = [*call.site.phone_calls.values(), *_past(call, ids)]
+    rows = [_statistic(call, one) for one in made if one.row_id]
 
     def find(name: str) -> Column:
         if name == "CALL_START_DATE":
