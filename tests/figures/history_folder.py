@@ -52,6 +52,7 @@ def write_past(
     calls: int = 3,
     messages: int = 2,
     with_holidays: bool = True,
+    changes_pipelines: bool = True,
 ) -> None:
     """Write the folder; `calls` and `messages` are the numbers a deal has on average."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,6 +65,7 @@ def write_past(
             writers[table] = csv.writer(file, lineterminator="\n")
             writers[table].writerow(columns.split(","))
         past = _Past(random.Random(seed), ZoneInfo(zone), first_day, as_of, writers, calls, messages)
+        past.changes_pipelines = changes_pipelines
         past.directory(with_holidays)
         for number in range(1, deals + 1):
             past.deal(number, number / deals)
@@ -104,6 +106,7 @@ class _Past:
         self.writers = writers
         self.calls, self.messages = calls, messages
         self.managers = [str(number) for number in range(1, 13)]
+        self.changes_pipelines = True
         self.next_id = dict.fromkeys(COLUMNS, 0)
 
     def write(self, table: str, *cells: Any) -> None:
@@ -218,7 +221,7 @@ class _Past:
                 stage = rng.choice(steps)
             elif luck < 0.7:
                 stage = 142
-            elif luck < 0.985:
+            elif luck < 0.985 or not self.changes_pipelines:
                 stage = 143
             else:
                 pipeline = 3 - pipeline
