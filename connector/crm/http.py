@@ -52,6 +52,10 @@ DEFAULT_PUSH_BACK = timedelta(seconds=1)
 #: amoCRM's answer to a client that ignored its 429s is an HTML 403 that only time or support lifts.
 BLOCKED_PAUSE = timedelta(minutes=15)
 
+#: No delay of a server's own is believed beyond this, however it was meant: a front with a wrong clock, or
+#: one that counts milliseconds, must not silence an account for days. A CRM that means more says so again.
+LONGEST_DELAY = timedelta(hours=1)
+
 BY_STATUS: dict[int, CrmErrorKind] = {
     401: "reauth",
     402: "config",
@@ -427,23 +431,28 @@ def _parse(response: requests.Response) -> tuple[bool, Any]:
     if not response.content.strip():
         return response.status_code in (201, 202, 204), None
     try:
-        return True, json.loads(response.content, parse_float=Decimal)
+        return True, json.loads(response.content, parse_float=Decimal, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return False, None
 
 
+def _no_number(word: str) -> Any:
+    """NaN and Infinity are no JSON, and no amount that may reach a figure."""
+    raise ValueError(word)
+
+
 def _retry_after(response: requests.Response, now: datetime) -> timedelta | None:
-    """The server's own delay, from seconds or a date; None without a readable one."""
+    """The server's own delay, from seconds or a date, at most LONGEST_DELAY; None without a readable one."""
     text = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,6}", text):
-        return timedelta(seconds=int(text))
+    if re.fullmatch(r"[0-9]{1,12}", text):
+        return min(timedelta(seconds=int(text)), LONGEST_DELAY)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(moment - now, timedelta())
+    return min(max(moment - now, timedelta()), LONGEST_DELAY)
 
 
 def _was_never_sent(error: requests.RequestException) -> bool:

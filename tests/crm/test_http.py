@@ -12,7 +12,7 @@ import requests
 import responses
 
 from connector.clock import FixedClock
-from connector.crm.http import BLOCKED_PAUSE, Answer, ErrorRules, Fault, HttpSession, Rate
+from connector.crm.http import BLOCKED_PAUSE, LONGEST_DELAY, Answer, ErrorRules, Fault, HttpSession, Rate
 from connector.errors import CrmError, RetryLater
 from tests.crm.limiter import Turnstile
 
@@ -160,6 +160,32 @@ def test_a_long_delay_goes_to_the_caller_instead_of_blocking_a_worker(session, w
     error = failed_call(session)
     assert (error.kind, error.retry_after) == ("retry", timedelta(minutes=10))
     assert sum(clock.waits, timedelta()) == timedelta()
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["3601", "999999", "999999999999", "Fri, 31 Dec 9999 23:59:59 GMT", "Sat, 02 May 2026 09:00:00 GMT"],
+)
+def test_a_delay_beyond_belief_silences_nobody_for_days(session, web, limiter, told: str) -> None:
+    web.post(URL, status=429, body="", headers={"Retry-After": told})
+    assert failed_call(session).retry_after == LONGEST_DELAY
+    assert limiter.pushed == [("crm:main", NOW + LONGEST_DELAY)]
+
+
+@pytest.mark.parametrize("told", ["soon", "-5", "1e3", "Mon, 02 Mar 99999999999 09:00:00 GMT", "٣"])
+def test_a_delay_that_nobody_can_read_is_as_none(session, web, limiter, told: str) -> None:
+    web.post(URL, status=429, body="", headers={"Retry-After": told.encode("utf-8").decode("latin-1")})
+    web.post(URL, json={"ok": 1})
+    assert call(session).data == {"ok": 1}
+    assert limiter.pushed == [("crm:main", NOW + timedelta(seconds=1))]
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_an_unreadable_answer(session, web, word: str) -> None:
+    for _ in range(4):
+        web.post(URL, body=f'{{"price": {word}}}')
+    error = failed_call(session)
+    assert (error.kind, error.detail) == ("retry", "the answer is not JSON")
 
 
 def test_a_block_in_html_stops_the_whole_account_for_a_while(session, web, limiter) -> None:
