@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
+
 from connector.errors import ConfigError, Problem
 
 #: More mistakes than this help nobody.
@@ -86,8 +88,6 @@ def count_rows(folder: Path, table: str) -> int:
     if path is None:
         return 0
     if path.suffix == ".parquet":
-        import duckdb  # only for this: no other command loads it
-
         with duckdb.connect() as db:
             found = db.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchone()
             return int(found[0]) if found else 0
@@ -194,8 +194,6 @@ def _csv(path: Path, problems: list[Problem]) -> Iterator[tuple[int, list[list[s
 
 def _parquet(path: Path, problems: list[Problem]) -> Iterator[tuple[int, list[list[str]]]]:
     """The same of a Parquet file, every value as the text that CSV would have."""
-    import duckdb
-
     try:
         with duckdb.connect() as db:
             found = db.execute("SELECT * FROM read_parquet(?)", [str(path)])

@@ -162,4 +162,4 @@ def test_commands_do_not_load_what_only_some_of_them_need() -> None:
     child = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     loaded = set(child.stdout.split())
     assert "sqlalchemy" in loaded
-    assert not loaded & {"aiosmtpd", "docxtpl", "duckdb", "openpyxl", "weasyprint", "yookassa"}
+    assert not loaded & {"aiosmtpd", "docxtpl", "openpyxl", "weasyprint", "yookassa"}
