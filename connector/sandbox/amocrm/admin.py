@@ -54,7 +54,7 @@ def turn_switches(switches: Switches, body: Mapping[str, Any]) -> dict[str, Any]
 def _fits(wanted: Any, value: Any) -> bool:
     choices = get_args(wanted)
     if choices and all(isinstance(choice, str) for choice in choices):
-        return value in choices
+        return isinstance(value, str) and value in choices
     if choices:  # int | None
         return any(_fits(choice, value) for choice in choices)
     if wanted is type(None):
@@ -73,5 +73,7 @@ def _answer(world: World, action: Action) -> tuple[Response, int]:
         return jsonify(action(body)), 200
     except (ValueError, LookupError, UnknownEntity) as error:
         return jsonify(error=str(error)), 400
+    except (TypeError, OverflowError) as error:
+        return jsonify(error=f"одно из значений не того вида: {error}"), 400
     finally:
         world.portal.queries.forget()

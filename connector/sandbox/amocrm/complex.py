@@ -35,7 +35,8 @@ class Complex:
             return hal([self._add_one(world, call, name, item) for name, item in batch])
 
     def _add_one(self, world: World, call: Call, name: str, item: dict[str, Any]) -> dict[str, Any]:
-        embedded = item.get("_embedded") or {}
+        embedded = item.get("_embedded")
+        embedded = embedded if isinstance(embedded, dict) else {}
         contact_id, company_id, is_merged = self._people(world, call, embedded)
         metadata = embedded.get("metadata")
         stage = None

@@ -12,7 +12,17 @@ from typing import Any
 
 from connector.sandbox.amocrm import filters
 from connector.sandbox.amocrm.lists import page_reply, whole_reply
-from connector.sandbox.amocrm.request import BOOL, INT, STRING, UNIX, Batch, Call, Kind, check_types
+from connector.sandbox.amocrm.request import (
+    BOOL,
+    INT,
+    STRING,
+    UNIX,
+    Batch,
+    Call,
+    Kind,
+    check_embedded,
+    check_types,
+)
 from connector.sandbox.amocrm.wire import (
     ApiError,
     Reply,
@@ -168,10 +178,11 @@ class Customers:
         found = check_types(item, _KINDS) + self._world.check_user(item, "responsible_user_id")
         if not found and "status_id" in item and item["status_id"] not in self._lists["statuses"]:
             found.append(not_a_choice("status_id"))
+        found += check_embedded(item, "contacts", "segments")
         embedded = item.get("_embedded")
         segments = embedded.get("segments") if isinstance(embedded, dict) else None
         for index, row in enumerate(segments if isinstance(segments, list) else ()):
-            if not isinstance(row, dict) or row.get("id") not in self._lists["segments"]:
+            if not isinstance(row, dict) or row.get("id") not in list(self._lists["segments"]):
                 found.append(not_a_choice(f"_embedded.segments.{index}.id"))
         return found + self._world.check_tags("customers", item)
 

@@ -68,8 +68,11 @@ KINDS: dict[str, Kind] = {
 }
 
 
+#: Not documented; a price that no one pays.
+MAX_PRICE = 10**15
 #: What `price` takes in an account with minor units, where the SDK sends a float.
-PRICE_WITH_KOPECKS: Kind = ("float", lambda v: v is None or type(v) in (int, float))
+PRICE_WITH_KOPECKS: Kind = ("float", lambda v: v is None or (type(v) in (int, float) and abs(v) < MAX_PRICE))
+_WHOLE_PRICE: Kind = (OPTIONAL_INT[0], lambda v: OPTIONAL_INT[1](v) and abs(v or 0) < MAX_PRICE)
 
 
 def price_of(deal: Deal) -> int:
@@ -216,7 +219,7 @@ def one(world: World, call: Call, lead_id: int) -> Reply:
 
 def check(world: World, item: dict[str, Any], row: Deal | None = None) -> list[Violation]:
     """What is wrong with a written lead; `row` is the one that a PATCH changes."""
-    kinds = {**KINDS, "price": PRICE_WITH_KOPECKS} if world.switches.minor_units else KINDS
+    kinds = {**KINDS, "price": PRICE_WITH_KOPECKS if world.switches.minor_units else _WHOLE_PRICE}
     found = check_types(item, kinds) + check_embedded(item, "tags", "contacts", "companies")
     if found:
         return found

@@ -10,7 +10,17 @@ from zoneinfo import ZoneInfo
 
 from connector.sandbox.amocrm.leads import loss_reason_model
 from connector.sandbox.amocrm.lists import page_reply, whole_reply
-from connector.sandbox.amocrm.request import BOOL, INT, LIST, STRING, Batch, Call, Kind, check_types
+from connector.sandbox.amocrm.request import (
+    BOOL,
+    INT,
+    LIST,
+    STRING,
+    Batch,
+    Call,
+    Kind,
+    check_embedded,
+    check_types,
+)
 from connector.sandbox.amocrm.wire import (
     ApiError,
     Reply,
@@ -97,7 +107,7 @@ def one(world: World, call: Call, pipeline_id: int) -> Reply:
 
 
 def add(world: World, call: Call) -> Reply:
-    batch = call.items(MAX_PIPELINES).check(lambda item: check_types(item, _PIPELINE, required=_PIPELINE))
+    batch = call.items(MAX_PIPELINES).check(_check_pipeline)
     models: list[dict[str, Any]] = []
     with world.portal.lock:
         if len(world.portal.pipelines) + len(batch.items) > MAX_PIPELINES:
@@ -110,6 +120,15 @@ def add(world: World, call: Call) -> Reply:
             _apply(world, made, item)
             models.append({**_pipeline(world, made, set()), "request_id": name})
     return whole_reply(world.base_url, PATH, "pipelines", models)
+
+
+def _check_pipeline(item: dict[str, Any]) -> list[Violation]:
+    found = check_types(item, _PIPELINE, required=_PIPELINE) + check_embedded(item, "statuses")
+    if found or not isinstance(item.get("_embedded"), dict):
+        return found
+    for index, row in enumerate(item["_embedded"].get("statuses") or ()):
+        found += check_types(row, {"id": INT, "name": STRING}, prefix=f"_embedded.statuses.{index}.")
+    return found
 
 
 def _apply(world: World, pipeline: Pipeline, item: dict[str, Any]) -> None:

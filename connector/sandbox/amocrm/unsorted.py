@@ -259,6 +259,7 @@ def _check(world: World, item: dict[str, Any]) -> list[Violation]:
         "metadata": OBJECT,
         "pipeline_id": INT,
         "created_at": UNIX,
+        "_embedded": OBJECT,
     }
     found = check_types(item, kinds, required=("source_uid", "source_name", "metadata"))
     if found:
@@ -283,7 +284,7 @@ def _embedded(item: dict[str, Any]) -> Any:
     numbers are taken for texts here, as nowhere else. Source: reference 4.13, the sample of a form."""
     embedded = item.get("_embedded")
     if not isinstance(embedded, dict):
-        return embedded
+        return {}
     return embedded | {
         collection: [_named_in_text(row) for row in rows]
         for collection in ("contacts", "companies")

@@ -19,6 +19,7 @@ from connector.sandbox.amocrm.wire import (
     not_a_choice,
     not_found,
     problem,
+    wrong_type,
 )
 from connector.sandbox.amocrm.world import Route, World
 from connector.sandbox.state import User
@@ -159,7 +160,7 @@ class Staff:
             found.append(not_a_choice("email"))
         rights = item.get("rights")
         if not isinstance(rights, dict):
-            return found
+            return [*found, wrong_type("rights", "array")] if rights else found
         if rights.get("role_id") is not None and rights["role_id"] not in self.roles:
             found.append(not_a_choice("rights.role_id"))
         return found + _check_rights(rights)
@@ -241,6 +242,8 @@ def _created(reply: Reply) -> Reply:
 
 def _check_role(item: dict[str, Any], *, is_new: bool) -> list[Violation]:
     found = check_types(item, {"name": STRING, "rights": OBJECT}, required=("name",) if is_new else ())
+    if not found and isinstance(item.get("rights"), list) and item["rights"]:
+        found.append(wrong_type("rights", "array"))
     if found:
         return found
     if "name" in item and not item["name"].strip():

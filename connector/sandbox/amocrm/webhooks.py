@@ -73,7 +73,7 @@ class _Webhooks:
             elif world.switches.subscribing_enables:
                 hook.disabled = False
                 hook.invalid_at.clear()
-            hook.settings = list(dict.fromkeys(item["settings"]))
+            hook.settings = list(dict.fromkeys(item["settings"] or ()))
             hook.sort = item.get("sort", hook.sort)
             hook.updated_at = now
             return hal(_model(world, hook), 201)
@@ -97,7 +97,7 @@ def _check(item: dict[str, Any]) -> list[Violation]:
     if found:
         return found
     for index, code in enumerate(item["settings"] or ()):
-        if code not in SETTINGS:
+        if not isinstance(code, str) or code not in SETTINGS:
             found.append(not_a_choice(f"settings.{index}"))
     return found
 

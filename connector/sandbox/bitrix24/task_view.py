@@ -65,7 +65,7 @@ def links_of(site: Site, task: Task) -> list[str]:
     """`UF_CRM_TASK`: «D_10», «CO_5»."""
     stored = site.task_extras.get(task.id, {}).get("UF_CRM_TASK")
     if stored is not None:
-        return [str(link) for link in stored]
+        return [str(link) for link in as_list(stored)]
     return [f"{_SHORT[task.entity]}_{task.entity_id}"] if task.entity in _SHORT else []
 
 

@@ -150,13 +150,17 @@ def parse_int(value: Any) -> int | None:
         return None
 
 
+#: A number with so many digits is none: `decimal(18,4)` is what the portal keeps.
+MAX_NUMBER = Decimal(10) ** 14
+
+
 def parse_decimal(value: Any) -> Decimal | None:
-    """A finite number; of a money text «100.50|RUB» the part before the bar."""
+    """A finite number that a database would hold; of a money text «100.50|RUB» the part before the bar."""
     try:
         parsed = Decimal(str(value).split("|")[0].strip().replace(" ", ""))
     except ArithmeticError:
         return None
-    return parsed if parsed.is_finite() else None
+    return parsed if parsed.is_finite() and abs(parsed) < MAX_NUMBER else None
 
 
 def is_yes(value: Any) -> bool:

@@ -23,7 +23,7 @@ from connector.sandbox.bitrix24.kinds import CLASSIC
 from connector.sandbox.bitrix24.leads import LEAD
 from connector.sandbox.bitrix24.params import as_list
 from connector.sandbox.bitrix24.smart_fields import classic_quote
-from connector.sandbox.bitrix24.wire import RestError, is_yes, not_found
+from connector.sandbox.bitrix24.wire import RestError, is_yes, not_found, parse_int
 
 TABLE = MethodTable()
 
@@ -169,8 +169,8 @@ def deal_contacts_set(call: Call) -> bool:
     """Replace all contacts; the primary one comes first, the rest by SORT."""
     deal = _found(call, DEAL)
     items = [item for item in as_list(call.require("items")) if isinstance(item, Mapping)]
-    items.sort(key=lambda item: (not is_yes(item.get("IS_PRIMARY", "N")), int(item.get("SORT") or 0)))
-    _set_contacts(call, deal, [int(item["CONTACT_ID"]) for item in items if item.get("CONTACT_ID")])
+    items.sort(key=lambda item: (not is_yes(item.get("IS_PRIMARY", "N")), parse_int(item.get("SORT")) or 0))
+    _set_contacts(call, deal, [number for item in items if (number := parse_int(item.get("CONTACT_ID")))])
     return True
 
 
@@ -178,7 +178,7 @@ def deal_contacts_set(call: Call) -> bool:
 def deal_contact_add(call: Call) -> bool:
     deal = _found(call, DEAL)
     item = call.require_map("fields")
-    contact_id = int(item.get("CONTACT_ID") or 0)
+    contact_id = parse_int(item.get("CONTACT_ID")) or 0
     others = [number for number in deal.contact_ids if number != contact_id]
     is_primary = is_yes(item.get("IS_PRIMARY", "N"))
     _set_contacts(call, deal, [contact_id, *others] if is_primary else [*others, contact_id])
@@ -188,7 +188,7 @@ def deal_contact_add(call: Call) -> bool:
 @TABLE.add("crm.deal.contact.delete", scope="crm")
 def deal_contact_delete(call: Call) -> bool:
     deal = _found(call, DEAL)
-    contact_id = int(call.require_map("fields").get("CONTACT_ID") or 0)
+    contact_id = parse_int(call.require_map("fields").get("CONTACT_ID")) or 0
     _set_contacts(call, deal, [number for number in deal.contact_ids if number != contact_id])
     return True
 

@@ -20,6 +20,7 @@ from connector.sandbox.bitrix24.entities import (
     universal_value,
 )
 from connector.sandbox.bitrix24.kinds import find_entity
+from connector.sandbox.bitrix24.params import as_list
 from connector.sandbox.bitrix24.smart import INVOICE, QUOTE, stage_directory
 from connector.sandbox.bitrix24.wire import RestError, invalid_argument, is_yes, item_not_found, parse_int
 
@@ -87,17 +88,19 @@ def _values(call: Call, entity: Entity, *, adding: bool) -> dict[str, Any]:
 
 def _fm_values(call: Call, entity: Entity, value: Any, *, adding: bool) -> dict[str, Any]:
     """`fm` by type. Adding: entries. Changing: key n0 adds, a numeric key changes; no typeId, no effect."""
-    if isinstance(value, Mapping):
-        entries = [
-            ({**entry, "id": key} if key.isdigit() and not adding else entry) for key, entry in value.items()
-        ]
-    else:
-        entries = [entry for entry in value or [] if isinstance(entry, Mapping)]
+    given = value.items() if isinstance(value, Mapping) else enumerate(as_list(value))
+    is_change = isinstance(value, Mapping) and not adding
+    entries = [
+        {**entry, "id": key} if is_change and str(key).isdigit() else entry
+        for key, entry in given
+        if isinstance(entry, Mapping)
+    ]
     known = _multifields(call, entity)
     result: dict[str, Any] = {}
     for entry in entries:
-        if entry.get("typeId") in known:
-            result.setdefault(entry["typeId"], []).append(dict(entry))
+        kind = str(entry.get("typeId"))
+        if kind in known:
+            result.setdefault(kind, []).append(dict(entry))
     return result
 
 
@@ -145,6 +148,8 @@ def _check_move(call: Call, deal: Any, values: dict[str, Any]) -> None:
     pipeline = call.site.portal.pipelines.get(pipeline_id)
     if pipeline is None:
         raise invalid_argument(f"Category {pipeline_id} not found")
+    if values.get("STAGE_ID", "") is None:
+        del values["STAGE_ID"]  # an empty stage is none at all
     if "STAGE_ID" not in values and pipeline_id != deal.pipeline_id:
         values["STAGE_ID"] = min(pipeline.stages, key=lambda s: s.sort).code
     if is_foreign_stage(call.site, pipeline_id, values.get("STAGE_ID")):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from PIL import Image, UnidentifiedImageError
 
 from connector.sandbox.bitrix24 import files
-from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of
+from connector.sandbox.bitrix24.call import Call, MethodTable, Page, page_of, selected
 from connector.sandbox.bitrix24.filters import Column, Columns, split_operator
 from connector.sandbox.bitrix24.kinds import entity_by_code
 from connector.sandbox.bitrix24.params import as_list, as_map
@@ -104,7 +104,7 @@ def comment_list(call: Call) -> Page:
     columns = Columns(_column, strict=False, zone=call.site.zone)
 
     def present(page: list[Note]) -> list[dict[str, Any]]:
-        names = {str(name) for name in call.params.get("select") or ()}
+        names = set(selected(call))
         rows = [_present(call, note) for note in page]
         if not names or "*" in names:
             return rows
