@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, select, update
 
 from connector.domain import Activity, ActivityKind, CrmTask, Direction
 from connector.store.schema import calls, deal_links, deals, invoices, meetings, messages, tasks
@@ -156,7 +156,8 @@ def mark_deals_gone(conn: Connection, account: str, deal_ids: Sequence[str], *, 
     for table in (*TABLES.values(), invoices):
         for start in range(0, len(deal_ids), _BATCH):
             mine = (table.c.account == account, table.c.deal_id.in_(deal_ids[start : start + _BATCH]))
-            conn.execute(update(table).where(*mine).values(is_deleted=gone))
+            other = table.c.is_deleted.is_not(gone)
+            conn.execute(update(table).where(*mine, other).values(is_deleted=gone))
 
 
 def _row_of(one: Activity) -> tuple[str, dict[str, Any] | None]:
@@ -187,15 +188,32 @@ def _call(one: Activity, at: datetime) -> dict[str, Any]:
 
 def _save(conn: Connection, account: str, key: str, rows: Sequence[dict[str, Any]]) -> Saved:
     """Insert or overwrite rows of one table; of several of one id the last."""
-    table = TABLES[key]
     unique = list({row[key]: row for row in rows}.values())
-    known = 0
-    for start in range(0, len(unique), _BATCH):
-        ids = [row[key] for row in unique[start : start + _BATCH]]
-        mine = (table.c.account == account, table.c[key].in_(ids))
-        known += int(conn.execute(select(func.count()).where(*mine)).scalar_one())
-    upsert(conn, table, unique)
+    known = write_changed(conn, account, TABLES[key], key, unique)
     return Saved(len(rows), len(unique) - known, known)
+
+
+def write_changed(
+    conn: Connection, account: str, table: Table, key: str, rows: Sequence[Mapping[str, Any]]
+) -> int:
+    """Write those rows that are not stored as they are; how many ids were known.
+
+    Readings overlap, and whoever follows the facts hears of every row that is written.
+    """
+    known = 0
+    for start in range(0, len(rows), _BATCH):
+        some = rows[start : start + _BATCH]
+        mine = (table.c.account == account, table.c[key].in_([row[key] for row in some]))
+        stored = {row[key]: row for row in conn.execute(select(table).where(*mine)).mappings()}
+        known += len(stored)
+        changed = [
+            row
+            for row in some
+            if (found := stored.get(row[key])) is None
+            or any(found[name] != value for name, value in row.items())
+        ]
+        upsert(conn, table, changed)
+    return known
 
 
 def _deals_of_clients(conn: Connection, account: str, found: Sequence[Activity]) -> dict[str, str]:

@@ -13,13 +13,12 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, delete, or_, select
 
 from connector.domain import CrmInvoice, InvoiceStatus
-from connector.store.activities import Saved
+from connector.store.activities import Saved, write_changed
 from connector.store.payments import Payment, of_documents
 from connector.store.schema import deals, documents, invoices, payments
-from connector.store.upsert import upsert
 
 #: Begins the id of an invoice that we alone have.
 OURS: Final = "own:"
@@ -57,11 +56,6 @@ class _Bill:
 def save_invoices(conn: Connection, account: str, found: Sequence[CrmInvoice]) -> Saved:
     """Store the CRM's invoices and bring them together with ours in the same deals."""
     unique = list({one.id: one for one in found}.values())
-    ids = [one.id for one in unique]
-    known = 0
-    for start in range(0, len(ids), _BATCH):
-        mine = (invoices.c.account == account, invoices.c.invoice_id.in_(ids[start : start + _BATCH]))
-        known += int(conn.execute(select(func.count()).where(*mine)).scalar_one())
     rows = [
         {
             "account": account,
@@ -78,7 +72,7 @@ def save_invoices(conn: Connection, account: str, found: Sequence[CrmInvoice]) -
         }
         for one in unique
     ]
-    upsert(conn, invoices, rows)
+    known = write_changed(conn, account, invoices, "invoice_id", rows)
     settle(conn, account, {one.deal_id for one in unique if one.deal_id is not None})
     return Saved(len(found), len(unique) - known, known)
 
@@ -122,7 +116,7 @@ def settle(conn: Connection, account: str, deal_ids: Iterable[str]) -> None:
         conn.execute(delete(invoices).where(*stale))
         for row in rows:
             # Rows that the CRM has are given fewer columns: what it says of itself stays.
-            upsert(conn, invoices, [row])
+            write_changed(conn, account, invoices, "invoice_id", [row])
 
 
 def match(own: Sequence[OwnInvoice], bills: Sequence[_Bill]) -> dict[int, _Bill]:

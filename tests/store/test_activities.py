@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from connector.domain import (
     Activity,
@@ -23,7 +23,7 @@ from connector.domain import (
 from connector.store import activities, facts, invoices, payments
 from connector.store.activities import Kept
 from connector.store.database import Database
-from connector.store.schema import calls, documents, meetings, messages, tasks
+from connector.store.schema import calls, documents, fact_log, meetings, messages, tasks
 from connector.store.schema import invoices as invoice_rows
 from tests.conftest import NOON
 
@@ -212,3 +212,17 @@ def test_a_corrected_invoice_counts_once_on_the_day_of_its_first_version(bills: 
     second = bills.ours("2026-0001", "120.00", NOON + HOUR, version=2, replaces_id=first)
     assert bills.found() == [(f"own:{second}", Decimal("120.00"), "issued", None)]
     assert rows(bills.db, invoice_rows, "issued_at") == [(NOON,)]
+
+
+def test_what_is_read_again_as_it_is_stored_is_not_written_again(db: Database, bills: Bills) -> None:
+    save(db, call("c"), activity("m", ActivityKind.MEETING, planned_at=NOON))
+    bills.ours("2026-0001", "100.00")
+    bills.theirs("51", "2026-0001", "100.00")
+    bills.found()
+    with db.read() as conn:
+        before = conn.execute(select(func.count()).select_from(fact_log)).scalar_one()
+    save(db, call("c"), activity("m", ActivityKind.MEETING, planned_at=NOON))
+    bills.theirs("51", "2026-0001", "100.00")
+    bills.found()
+    with db.read() as conn:
+        assert conn.execute(select(func.count()).select_from(fact_log)).scalar_one() == before
