@@ -46,10 +46,16 @@ def test_a_chat_template_lives_and_its_review_is_told() -> None:
     assert office.post(f"{A}/chats/templates/{row['id']}/review", {"source_id": 7}).status_code == 200
     told = [forms[0][f"add[0][{name}]"] for name in ("id", "reviews][0][status", "is_on_review")]
     assert told == [str(row["id"]), "review", "1"]
+    review = f"{A}/chats/templates/{row['id']}/review/{forms[0]['add[0][reviews][0][id]']}"
+    assert office.post(review, {"status": "approved"}).get_json(force=True)["status"] == "approved"
+    assert office.read(f"{A}/chats/templates/{row['id']}")["is_on_review"] is False
+    assert office.post(review, {"status": "perhaps"}).status_code == 400
     changed = office.patch(f"{A}/chats/templates/{row['id']}", {"content": "Добрый день"})
     assert changed.get_json(force=True)["content"] == "Добрый день"
     assert office.call("DELETE", f"{A}/chats/templates/{row['id']}").status_code == 204
     assert office.get(f"{A}/chats/templates/{row['id']}").status_code == 404
+    gone = office.call("DELETE", f"{A}/chats/templates", json=[{"id": row["id"]}])
+    assert gone.status_code == 400
     assert office.post(f"{A}/chats/templates", [{"name": "x"}]).status_code == 400
 
 

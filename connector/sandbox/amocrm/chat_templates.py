@@ -1,7 +1,8 @@
 """`/api/v4/chats/templates`: texts that managers send to chats, and their review by WhatsApp.
 
-A review ends by itself as the switch `template_review` says; its beginning is told as a webhook. Fields are
-those of the documented hook; addresses and refusals are recalled (unverified). Source: reference 2.2, 6.2.
+A review begins with the status of the switch `template_review`, is told as a webhook, and ends when somebody
+decides it. Fields are those of the documented hook, addresses those that clients call; refusals are
+unverified. Source: reference 2.2, 6.2.
 """
 
 from __future__ import annotations
@@ -104,6 +105,31 @@ class ChatTemplates:
             del self.templates[self._known(template_id)["id"]]
         return no_content()
 
+    def delete_many(self, world: World, call: Call) -> Reply:
+        """All that the body names by id."""
+
+        def rule(item: dict[str, Any]) -> list[Violation]:
+            found = check_types(item, {"id": INT}, required=("id",))
+            return found or ([] if item["id"] in self.templates else [not_a_choice("id")])
+
+        with world.portal.lock:
+            for _, item in call.items().check(rule):
+                self.templates.pop(item["id"], None)
+        return no_content()
+
+    def decide(self, world: World, call: Call, template_id: int, review_id: int) -> Reply:
+        """The integration tells what came of a review: `status` approved | rejected, `reject_reason`."""
+        with world.portal.lock:
+            row, item = self._known(template_id), call.item()
+            Batch([item]).check(lambda body: _check_decision(body))
+            review = next((each for each in row["reviews"] if each["id"] == review_id), None)
+            if review is None:
+                raise not_found("Review not found")
+            decided = {**review, **{key: item[key] for key in ("status", "reject_reason") if key in item}}
+            reviews = [decided if each is review else each for each in row["reviews"]]
+            self.templates[template_id] = {**row, "reviews": reviews, "updated_at": world.now()}
+        return hal(decided)
+
     def review(self, world: World, call: Call, template_id: int) -> Reply:
         """Send the template for review with every source of the integration."""
         with world.portal.lock:
@@ -143,8 +169,16 @@ class ChatTemplates:
             Route("GET", one, self.one),
             Route("PATCH", one, self.change),
             Route("DELETE", one, self.delete),
+            Route("DELETE", PATH, self.delete_many),
             Route("POST", f"{one}/review", self.review),
+            Route("POST", f"{one}/review/<int:review_id>", self.decide),
         ]
+
+
+def _check_decision(item: dict[str, Any]) -> list[Violation]:
+    kinds = {"status": STRING, "reject_reason": OPTIONAL_STRING}
+    found = check_types(item, kinds, required=("status",))
+    return found or ([] if item["status"] in ("approved", "rejected", "review") else [not_a_choice("status")])
 
 
 def _check(item: dict[str, Any], required: tuple[str, ...] = ()) -> list[Violation]:
