@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from connector.crm.amocrm import creation, walks
-from connector.crm.bitrix24 import listing
+from connector.crm.bitrix24 import history, listing
 from connector.sandbox.state import Deal as PortalDeal
 from tests.contract.office import Office, fresh_deal, some_deals
 
@@ -140,6 +140,22 @@ def test_contacts_are_asked_for_in_bulk_and_those_gone_are_left_out(office: Offi
     assert found[str(deal.id)] == ()
     most = {"amocrm": 200, "bitrix24": 2000}[office.crm]
     assert len(office.limiter.asked) - asked <= len(deals) / most * 2 + 3
+
+
+@pytest.mark.parametrize("office", ["bitrix24"], indirect=True)
+@pytest.mark.parametrize("together", [3, 40])
+def test_moves_are_whole_however_few_deals_are_remembered(
+    office: Office, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    whole = list(office.client.stage_changes())
+    asked = len(office.limiter.asked)
+    monkeypatch.setattr(history, "MOST_PLACES", 30)
+    monkeypatch.setattr(history, "TOGETHER", together)
+    assert list(office.client.stage_changes()) == whole
+    since = whole[len(whole) // 2].at
+    assert list(office.client.stage_changes(since=since)) == [one for one in whole if one.at >= since]
+    # A chunk of 500 moves costs two or three requests more, not one for each 50 of them.
+    assert len(office.limiter.asked) - asked < len(whole) / 500 * 2 * 4 + 10
 
 
 def test_a_reader_who_stops_early_leaves_the_rest(office: Office, pages: None) -> None:
