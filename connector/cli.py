@@ -21,6 +21,7 @@ from connector.commands.plan import alarms, plan
 from connector.commands.preview import preview
 from connector.commands.report import report
 from connector.commands.roles import scheduler, serve, web, worker
+from connector.commands.russian import speak
 from connector.errors import ConfigError, ConnectorError, CrmError
 from connector.store.outage import DATABASE_AWAY
 
@@ -35,7 +36,9 @@ ADVICE = {
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="connector")
+@click.version_option(
+    __version__, prog_name="connector", message="%(prog)s %(version)s", help="Показать версию."
+)
 def cli() -> None:
     """Коннектор: регламент отдела продаж, который выполняется сам, внутри amoCRM или Битрикс24."""
 
@@ -67,6 +70,7 @@ for command in (
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong words on the command line."""
+    speak(cli)
     try:
         cli()
     except ConfigError as error:

@@ -77,9 +77,11 @@ class Register:
         lines += [self._of_gap(gap, zone) for gap in gaps]
         return sorted(lines, key=lambda line: (line.title, line.issued_on, line.number, line.version))
 
-    def void(self, account: str, document_id: int, reason: str) -> bool:
-        """Take a document out of force; False when there is none or it is void already."""
+    def void(self, account: str, document_id: int, reason: str) -> bool | None:
+        """Take a document out of force; False when it is void already, None when there is none."""
         with self._db.begin() as conn:
+            if archive.by_id(conn, account, document_id) is None:
+                return None
             return archive.void(conn, account, document_id, reason, self._now())
 
     def reissue(self, account: str, document_id: int, reason: str) -> int | None:

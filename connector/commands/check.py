@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import click
 
@@ -40,7 +43,29 @@ def check(offline: bool) -> None:
             app.directories.refresh(account.name)
             problems += against_crm(app, account.name)
             problems += against_provider(app, account.name)
+        problems += against_address(app.config.base_url, [one.url for one in app.config.accounts])
         show(problems + against_mail(app))
+
+
+def against_address(base_url: str, crm_urls: Sequence[str]) -> list[Problem]:
+    """That a CRM out in the world cannot call us where only this machine can."""
+    if all(map(is_own_machine, crm_urls)) or not is_own_machine(base_url):
+        return []
+    message = (
+        f"{base_url} открывается только с этой машины: CRM не доставит сюда ни одного вебхука, а "
+        "клиент не откроет ссылку из письма. Впишите внешний адрес Коннектора (https://…)"
+    )
+    return [Problem("BASE_URL", message)]
+
+
+def is_own_machine(url: str) -> bool:
+    """Whether an address names the machine that asks for it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
 
 
 def against_mail(app: App) -> list[Problem]:

@@ -121,8 +121,11 @@ def paid(document_id: int, day: datetime, amount: str | None, account: str | Non
 def void(document_id: int, reason: str, account: str | None) -> None:
     """Аннулировать документ. Файл и номер остаются в архиве."""
     with opened() as app:
-        if not app.register.void(chosen_account(app, account), document_id, reason):
-            raise ConnectorError(f"документа {document_id} нет, или он уже аннулирован")
+        done = app.register.void(chosen_account(app, account), document_id, reason)
+    if done is None:
+        raise ConnectorError(f"документа {document_id} нет; номера документов показывает documents list")
+    if not done:
+        raise ConnectorError(f"документ {document_id} уже аннулирован")
     click.echo("Документ аннулирован.")
 
 

@@ -31,7 +31,9 @@ def _money(value: str) -> Decimal:
 @click.option("--to", "end", type=_day, help="День после последнего; без него — завтрашний.")
 @click.option("--format", "format", type=click.Choice(["csv", "json"]), help="Таблица, а не сообщение.")
 @click.option("--as-of", "as_of", type=_day, help="Как было на начало этого дня; без него — как есть.")
-@click.option("--goal", type=_money, help="Выручка для reverse_funnel; без неё — план месяца.")
+@click.option(
+    "--goal", type=_money, metavar="СУММА", help="Выручка для reverse_funnel; без неё — план месяца."
+)
 @click.option("--cohort-from", "cohort_from", type=_day, help="Воронка по сделкам, созданным с этого дня …")
 @click.option("--cohort-to", "cohort_to", type=_day, help="… до этого; без них — за 180 дней до --from.")
 @click.option("--send", is_flag=True, help="Отправить сообщение его получателям сейчас.")

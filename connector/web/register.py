@@ -59,7 +59,7 @@ def register_pages(
         if not reason:
             abort(400)
         if request.form.get("do") == "void":
-            done = register.void(known(account), document_id, reason)
+            done = bool(register.void(known(account), document_id, reason))
         else:
             done = register.reissue(known(account), document_id, reason) is not None
         if not done:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.commands.check import against_address
 from connector.config import CrmName
 from connector.sandbox.app import Sandbox
 from tests.commands.typed import typed
@@ -16,6 +17,21 @@ def test_good_settings_and_rules_pass(env: dict[str, str]) -> None:
     assert said.code == 0, said.err
     assert "Файлы в порядке" in said.out
     assert "Правила сходятся с CRM" in said.out
+
+
+@pytest.mark.parametrize(
+    ("crm_url", "base_url", "is_told"),
+    [
+        ("https://romashka.amocrm.ru", "http://127.0.0.1:8080", True),
+        ("https://romashka.bitrix24.ru/rest/1/code", "http://localhost:8080", True),
+        ("https://romashka.amocrm.ru", "http://0.0.0.0:8080", True),
+        ("https://romashka.amocrm.ru", "https://connector.romashka.ru", False),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:8080", False),
+    ],
+)
+def test_address_that_a_crm_out_there_cannot_call_is_told(crm_url: str, base_url: str, is_told: bool) -> None:
+    problems = against_address(base_url, ["http://127.0.0.1:9", crm_url])
+    assert [problem.place for problem in problems] == (["BASE_URL"] if is_told else [])
 
 
 def test_offline_check_asks_no_crm(env: dict[str, str]) -> None:

@@ -187,3 +187,4 @@ def test_pages_without_a_password_open_on_this_machine_only(app: App, client: Fl
     assert client.get("/", environ_base={"REMOTE_ADDR": "203.0.113.5"}).status_code == 403
     assert client.get("/", headers={"X-Forwarded-For": "203.0.113.5"}).status_code == 403
     assert client.get("/health", environ_base={"REMOTE_ADDR": "203.0.113.5"}).status_code == 200
+    assert client.get("/favicon.ico", environ_base={"REMOTE_ADDR": "203.0.113.5"}).mimetype == "image/svg+xml"
