@@ -28,6 +28,7 @@ from connector.figures.lead_quality import (
     lead_quality_by_channel,
     lead_quality_by_source,
 )
+from connector.figures.loss_detail import LossDetailRow, loss_detail
 from connector.figures.losses import LossRow, loss_reasons
 from connector.figures.open_pipeline import OpenRow, open_pipeline
 from connector.figures.pace import PaceRow, pace
@@ -40,6 +41,7 @@ from connector.figures.reverse_funnel import (
     reverse_funnel_rates,
 )
 from connector.figures.sales import SalesRow, sales
+from connector.figures.stage_flow import StageFlowRow, stage_flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +152,17 @@ _TABLES = (
     ),
 )
 
+#: Tables of our own beside those of the definitions.
+_MORE = (
+    FigureTable(
+        "loss_detail",
+        LossDetailRow,
+        lambda facts, q: loss_detail(facts, q.period),
+        ("loss_reason_id", "stage", "channel", "manager"),
+        ("lost_amount",),
+    ),
+    FigureTable("stage_flow", StageFlowRow, lambda facts, q: stage_flow(facts, q.period), _STAGE),
+)
+
 #: All figure tables by name, as `connector report NAME --format csv|json` knows them.
-FIGURES: dict[str, FigureTable] = {table.name: table for table in _TABLES}
+FIGURES: dict[str, FigureTable] = {table.name: table for table in (*_TABLES, *_MORE)}

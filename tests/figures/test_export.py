@@ -34,6 +34,8 @@ COLUMNS = {
         "key_stage,key_share,won,revenue",
     ),
     "loss_reasons": "dim,key,loss_reason_id,reason,deals,share,lost_amount",
+    "loss_detail": "loss_reason_id,reason,stage,channel,manager,deals,lost_amount,deal_ids",
+    "stage_flow": "pipeline_id,stage_id,name,passed,returned,skipped,skip_share,left,lost,dead_end_share",
     "open_pipeline": "pipeline_id,stage_id,name,open_deals,amount,win_chance,weighted_amount",
     "pace": "manager,metric,fact,plan,days_elapsed,days_total,expected,pace_percent,forecast,"
     "forecast_percent,needed_per_day",
