@@ -12,10 +12,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import duckdb
 from sqlalchemy import Connection, func, select
 
 from connector.domain import Outcome, Period, Stage
@@ -30,6 +29,9 @@ from connector.store.schema import (
     stages,
     users,
 )
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import duckdb
 from sqlalchemy import Connection, Select, Table, select
 
 from connector.errors import ConfigError, Problem
 from connector.store import bulk, change_log
 from connector.store.schema import calls, deals, invoices, meetings, messages, stage_changes, tasks
+
+if TYPE_CHECKING:
+    import duckdb
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +231,8 @@ class Snapshot:
 
     def _known(self) -> _Meta | None:
         """What is known of the copy that is there; None when there is none."""
+        import duckdb
+
         try:
             row = self.con.execute("SELECT version, store, mark, synced_at FROM f.meta").fetchone()
         except (duckdb.CatalogException, duckdb.BinderException):
@@ -301,6 +305,8 @@ class Snapshots:
     @contextmanager
     def opened(self, conn: Connection, account: str) -> Iterator[Snapshot]:
         """The account's copy, in step with what `conn` sees. Raises ConfigError for a closed folder."""
+        import duckdb
+
         name = quote(account, safe="")
         path = self._folder / f"{name}.duckdb"
         with ExitStack() as stack:
@@ -341,6 +347,8 @@ class LazySnapshot:
 
 
 def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
+    import duckdb  # here and above: commands that show no figures do not load it
+
     con = duckdb.connect()
     con.execute(f"SET temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'")
     con.execute("SET TimeZone = 'UTC'")
