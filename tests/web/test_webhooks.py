@@ -144,8 +144,8 @@ def test_known_event_that_nothing_uses_is_200_and_recorded_as_ignored(app: App, 
     body = {
         "account[subdomain]": "example",
         "account[id]": "30000001",
-        "task[add][0][id]": "5",
-        "task[add][0][text]": "Позвонить",
+        "customers[add][0][id]": "5",
+        "customers[add][0][name]": "Покупатель",
     }
     answer = client.post(f"/hooks/amocrm/amo/{SECRET}", data=urlencode(body), content_type=FORM)
     assert answer.status_code == 200
