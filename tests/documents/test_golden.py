@@ -20,7 +20,7 @@ from tests.documents.samples import CARD, CONTACT, DEAL, build, with_requisites
 
 GOLDEN = Path(__file__).parent / "golden"
 CONTRACT = Issued("contract", "Договор поставки", "2026-0003", date(2026, 11, 20))
-PAGES = {"proposal": 2, "contract": 5, "invoice": 1, "act": 1}
+PAGES = {"proposal": 2, "contract": 4, "invoice": 1, "act": 1}
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -93,6 +93,23 @@ def test_a_long_invoice_repeats_its_head_and_loses_no_row(pool: RenderPool) -> N
     assert re.findall(r"Позиция-(\d+)", text) == [f"{n:03}" for n in range(1, 121)]
     assert all("Наименование" in page for page in pages if "Позиция-" in page)
     assert "1 815,00 ₽" in text.replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(("kind", "count"), [("invoice", 13), ("invoice", 15), ("act", 26), ("contract", 33)])
+def test_sums_and_signatures_take_the_last_rows_with_them(pool: RenderPool, kind: str, count: int) -> None:
+    rows = tuple(ProductRow(f"Позиция-{n:03}", Decimal(1), Decimal(n)) for n in range(1, count + 1))
+    card = replace(CARD, rows=rows, deal=replace(DEAL, amount=Decimal(sum(range(count + 1)))))
+    *before, last = pdf_pages(pool.render(kind, build(card, kind=kind))[0].content)
+    assert f"Позиция-{count:03}" in last  # never a page of signatures alone
+    assert "Наименование" in last
+    assert "Итого:" in last
+    assert "Ветров А. П." in last.replace("\u00a0", " ")
+    assert "Позиция-001" in before[-1]
+
+
+def test_a_proposal_of_one_row_is_one_page(pool: RenderPool) -> None:
+    card = replace(CARD, rows=CARD.rows[:1], deal=replace(DEAL, amount=Decimal("366001.00")))
+    assert len(pdf_pages(pool.render("proposal", build(card, kind="proposal"))[0].content)) == 1
 
 
 def test_one_input_gives_one_output_to_the_byte(pool: RenderPool) -> None:
