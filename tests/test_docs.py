@@ -6,6 +6,7 @@ import configparser
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from connector.cli import cli
 from connector.documents.context import Issued
 from connector.documents.environment import RUSSIAN_FILTERS
 from connector.playbook.model import ACTIONS
-from tests.documents.samples import DAY, build
+from tests.documents.samples import CARD, DAY, DEAL, build
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -107,7 +108,8 @@ def test_template_filters_are_documented_and_no_others() -> None:
 
 def test_template_names_are_documented_and_no_others() -> None:
     issued = Issued("invoice", "Счёт", "2026-0001", DAY)
-    full = build(attachments=[issued])
+    case = {"Чашек в день": "120", "Цена чашки": "150", "Себестоимость чашки": "40"}
+    full = build(replace(CARD, deal=replace(DEAL, fields=case)), attachments=[issued])
     assert sorted(table("names")) == sorted(name for name in full if not name.startswith("_"))
 
 

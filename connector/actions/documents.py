@@ -67,7 +67,10 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
     pipeline_name, _ = tools.names_of(card)
     template = tools.kit.documents[kind]
     variant = variant_of(tools, kind, effect.deal_id or "")
-    tools.render_pool.check(kind, context_of(card, tools, kind=kind, number=None, variant=variant))
+    earlier = _earlier(effect, tools, kind)
+    tools.render_pool.check(
+        kind, context_of(card, tools, kind=kind, number=None, variant=variant, attachments=earlier)
+    )
     series = template.series(tools.kit.seller(pipeline_name, card.deal.fields).key)
     before = _before(effect, tools)
     given = _number(effect, tools, series, before)
@@ -80,6 +83,7 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
         issued_on=given.issued_on,
         version=given.version,
         variant=variant,
+        attachments=earlier,
     )
     files = tools.render_pool.render(kind, context)
     now = tools.clock.now()
@@ -115,6 +119,13 @@ def _make(effect: Effect, tools: Tools) -> ArchivedDocument:
         document = archive.find(conn, effect.account, effect.key)
     assert document is not None
     return document
+
+
+def _earlier(effect: Effect, tools: Tools, kind: str) -> list[Issued]:
+    """The deal's documents of other kinds that are in force: an invoice names its contract."""
+    with tools.db.read() as conn:
+        kept = archive.of_deal(conn, effect.account, effect.deal_id or "")
+    return [issued(document, "") for document in kept if document.kind != kind and not document.is_void]
 
 
 def variant_of(tools: Tools, kind: str, deal_id: str) -> str:

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from connector.documents import discounts, materials, money, payment_qr, requisites
+from connector.documents import discounts, economics, materials, money, payment_qr, prepayment, requisites
 from connector.documents.clean import NAME, TEXT, TooLongError, clean, clean_line, digits
 from connector.documents.company import Seller
 from connector.documents.discounts import Discount
@@ -89,6 +89,8 @@ def build(
         context["сделка"]["сумма"] = totals.total  # with the kopecks that the CRM may not keep
         context["товары"] = [builder.row(at, line) for at, line in enumerate(totals.lines, 1)]
         context["итого"] = _total(totals, builder.discount)
+        context["итого"].update(builder.prepaid(totals.total))
+        context["экономика"] = builder.economics(totals.total)
         context["опции"] = builder.options([line.name for line in totals.lines])
     if kind is not None:
         template = kit.documents[kind]
@@ -138,6 +140,7 @@ class _Builder:
                 "этап": self._text("сделка.этап", stage_name),
                 "воронка": self._text("сделка.воронка", pipeline_name),
                 "отрасль": industry,
+                "предоплата": self._prepayment(),
                 "создана": deal.created_at.date(),
                 "метки": [tag for tag in (self._text("сделка.метки", tag) for tag in deal.tags) if tag],
                 "поля": fields,
@@ -185,6 +188,9 @@ class _Builder:
         for key, value in raw.items():
             name = f"клиент.{key}"
             data[key] = self._text(name, value) or self._of_fields(name, company.fields)
+        for key in ("директор_родительный", "должность_родительный"):
+            # What was written into this very deal is about this very contract.
+            data[key] = self._of_fields(f"клиент.{key}", self._card.deal.fields) or data[key]
         data = self._checked(data)
         data["вид"] = "ИП" if len(data.get("инн") or "") == 12 or _is_trader(data) else "компания"
         if data["основание"]:
@@ -315,6 +321,35 @@ class _Builder:
             for option in self._kit.products.options_for(names)
         ]
 
+    def _prepayment(self) -> int | None:
+        """The percentage paid in advance: all of it where the deal does not say, None for a text unclear."""
+        title, text = self._field_of("сделка.предоплата", self._card.deal.fields)
+        try:
+            return prepayment.parse(text) if text else 100
+        except ValueError as error:
+            self.faults["сделка.предоплата"] = f"Сделка → поле «{title}» ({error})"
+            return None
+
+    def prepaid(self, total: Decimal) -> dict[str, Any]:
+        """The total in two parts: before the delivery and after it."""
+        share = self._prepayment()
+        if share is None:
+            return {}
+        before, after = prepayment.parts(total, share)
+        return {"предоплата": before, "остаток": after}
+
+    def economics(self, total: Decimal) -> list[dict[str, Any]]:
+        """The client's own case in figures, from fields of the deal, the company and the contact."""
+        card = self._card
+        fields: dict[str, str] = {}
+        for owner in (card.main_contact, card.company, card.deal):
+            fields.update(owner.fields if owner is not None else {})
+        rows, faults = economics.counted(
+            self._kit.economics, total, lambda titles: self._named("экономика", titles, fields)
+        )
+        self.faults.update(faults)
+        return rows
+
     def row(self, at: int, line: money.Line) -> dict[str, Any]:
         look = self._kit.products.look(line.name)
         return _present(
@@ -425,8 +460,11 @@ class _Builder:
 
     def _field_of(self, name: str, fields: Mapping[str, str]) -> tuple[str, str]:
         """The same with the field's title in front; two empty texts when none is filled in."""
+        return self._named(name, self._kit.fields.get(name, ()), fields)
+
+    def _named(self, name: str, titles: Sequence[str], fields: Mapping[str, str]) -> tuple[str, str]:
         given = {title.casefold().strip(): (title, value) for title, value in fields.items()}
-        for wanted in self._kit.fields.get(name, ()):
+        for wanted in titles:
             title, value = given.get(wanted.casefold(), ("", ""))
             if text := self._text(name, str(value)):
                 return title, text

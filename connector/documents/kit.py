@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, TemplateSyntaxError, meta
 
-from connector.documents import company, kit_check, materials, pictures, products, variants
+from connector.documents import company, economics, kit_check, materials, pictures, products, variants
 from connector.documents.clauses import ContractText, read_clauses
 from connector.documents.company import Companies, Seller
 from connector.documents.docx import check_package
@@ -109,6 +109,7 @@ class Kit:
     clauses: Mapping[str, ContractText]
     fields: Mapping[str, tuple[str, ...]]
     products: Products
+    economics: tuple[economics.Row, ...]
 
     @classmethod
     def load(cls, templates_dir: Path) -> Kit:
@@ -261,13 +262,14 @@ class _Reader:
         cases = self._try(lambda: read_cases(self._text("materials/index.yml"))) or ()
         clauses = self._clauses(documents)
         fields = self._try(self._fields) or {}
+        rows = self._try(lambda: economics.read_rows(self._text(economics.FILE))) or ()
         shown_of = self._files.get(products.FILE, b"").decode("utf-8")
         looks = self._try(lambda: products.read_products(shown_of, images))
         messages = self._messages()
         self._compile()
         if self.problems or companies is None or looks is None:
             raise ConfigError(self.problems)
-        return Kit(dict(self._files), documents, messages, companies, cases, clauses, fields, looks)
+        return Kit(dict(self._files), documents, messages, companies, cases, clauses, fields, looks, rows)
 
     def _text(self, name: str) -> str:
         try:
