@@ -31,6 +31,7 @@ from connector.crm.tokens import TokenSource
 from connector.daily_control import DailyControl
 from connector.deciding import Deciding
 from connector.delivery.email import EmailChannel
+from connector.delivery.messengers import AppriseMessenger, messengers
 from connector.directory import Directories
 from connector.documents.kit import Kit
 from connector.documents.pools import RenderPools
@@ -54,11 +55,15 @@ from connector.playbook.model import Playbook
 from connector.playbook.schedule import cron_of
 from connector.reconcile import Reconcile
 from connector.register import Register
+from connector.report_alarm import ReportAlarm
+from connector.report_files import ReportFiles
+from connector.report_pages import LINK_DAYS, ReportPages
 from connector.reporting import Reporting
 from connector.scheduler import Scheduler, Tick
 from connector.settling import Settling
 from connector.status import Status, gather
 from connector.store import change_log, facts, inbox, missed
+from connector.store import report_pages as stored_pages
 from connector.store.database import Database
 from connector.store.grants import Grants
 from connector.store.jobs import BACKGROUND, DEFAULT_QUEUE, Job, JobQueue
@@ -74,6 +79,7 @@ from connector.web.oauth import oauth_pages
 from connector.web.payments import notice_path, payment_pages
 from connector.web.preview import preview_pages
 from connector.web.register import register_pages
+from connector.web.report_page import report_pages
 from connector.web.tabs import tabs
 from connector.web.webhooks import hook_path, webhooks
 from connector.worker import Handler, Worker
@@ -339,7 +345,39 @@ class App:
             loaded=self.history_import.loaded,
             snapshots=self.snapshots,
             clock=self.clock,
+            make_files=ReportFiles(lambda: self.edited, self.render_pools.of).make,
+            pages=self.report_pages,
+            messengers=self.messengers,
+            alarm=self.report_alarm,
         )
+
+    @cached_property
+    def report_pages(self) -> ReportPages:
+        keys = {account.name: account.link_secret for account in self.config.accounts}
+        return ReportPages(
+            self.db,
+            keys,
+            self.config.base_url,
+            lambda: self.edited.reports,
+            self.deal_url,
+            self.clock,
+        )
+
+    @cached_property
+    def report_alarm(self) -> ReportAlarm:
+        sender = self.config.mail.sender
+        return ReportAlarm(self.db, self.queue, lambda: self.playbook, self.email, sender, self.clock)
+
+    @cached_property
+    def messengers(self) -> Mapping[str, Mapping[str, AppriseMessenger]]:
+        """Of each account by name; ConfigError names the variables that cannot be read."""
+        return {account.name: messengers(account.messengers) for account in self.config.accounts}
+
+    def deal_url(self, account: str, deal_id: str) -> str:
+        """Where a person opens the deal in the CRM."""
+        config = self.config.account(account)
+        parts = urlsplit(config.url)
+        return f"{parts.scheme}://{parts.netloc}{CRMS[config.crm].deal_page.format(deal_id)}"
 
     @cached_property
     def daily_control(self) -> DailyControl:
@@ -440,6 +478,7 @@ class App:
         )
         crm_hosts = {urlsplit(account.url).netloc for account in self.config.accounts}
         flask.register_blueprint(client_pages(self.client_page, lambda: self.kit, self.clock, crm_hosts))
+        flask.register_blueprint(report_pages(self.report_pages, self.clock))
         return flask
 
     def worker(self) -> Worker:
@@ -556,6 +595,7 @@ class App:
         with self.db.begin() as conn:
             missed.prune(conn, (now - KEEP_MISSED).date())
             change_log.prune(conn, now - KEEP_CHANGES)
+            stored_pages.prune(conn, now - timedelta(days=LINK_DAYS + 1))
             return inbox.prune(conn, now - KEEP_EVENTS)
 
     @staticmethod

@@ -55,6 +55,10 @@ class PaymentConfig:
     tax_system: int = 0
 
 
+#: Ways of a report that need no address of their own.
+TAKEN_CHANNELS = ("crm", "feed", "email")
+
+
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
     """One customer's CRM. `url` of Bitrix24 is the inbound webhook's address and thereby a secret; with an
@@ -63,7 +67,8 @@ class AccountConfig:
     `hook_secret` is the unguessable part of the address that the CRM calls. `client_id` and `client_secret`
     are those of an integration (amoCRM) or a local application (Bitrix24), `redirect_url` the address that
     the CRM leads a person back to after consent, `oauth_urls` what plays the CRM's OAuth server in place of
-    the usual one. `plan` «enterprise» is Bitrix24's plan with the higher rate limit.
+    the usual one. `messengers`: channel -> Apprise's address of it, a secret.
+    `plan` «enterprise» is Bitrix24's plan with the higher rate limit.
     """
 
     name: str
@@ -78,6 +83,7 @@ class AccountConfig:
     redirect_url: str = field(repr=False, default="")
     oauth_urls: tuple[str, ...] = ()
     payment: PaymentConfig = PaymentConfig()
+    messengers: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     @property
     def install_secret(self) -> str:
@@ -267,6 +273,7 @@ class _Reader:
             plan=self._choice("CRM_PLAN", "usual", ("usual", "enterprise"), prefix),  # type: ignore[arg-type]
             oauth_urls=self._addresses("OAUTH_URL", self._text("OAUTH_URL", "", prefix), prefix),
             payment=self._payment(prefix),
+            messengers=self._messengers(prefix),
         )
         if account.redirect_url:
             return account
@@ -286,6 +293,21 @@ class _Reader:
                 self._name("CRM_URL", prefix),
                 "для приложения (CLIENT_ID) нужен адрес портала без пути: https://портал",
             )
+
+    def _messengers(self, prefix: str) -> dict[str, str]:
+        """Channels by name: `NOTIFY_TELEGRAM` is the channel «telegram»; the account's own come first."""
+        found: dict[str, str] = {}
+        for key in sorted(self._values):
+            named = re.fullmatch(rf"({re.escape(prefix)})?NOTIFY_([A-Z][A-Z0-9_]*)", key)
+            if named is None:
+                continue
+            self._asked.add(key)
+            name = named[2].lower()
+            if name in TAKEN_CHANNELS:
+                self._bad(key, f"имя «{name}» занято: назовите канал иначе")
+            elif value := self._text(f"NOTIFY_{named[2]}", "", prefix):
+                found[name] = value
+        return found
 
     def _payment(self, prefix: str) -> PaymentConfig:
         provider = self._choice("PAYMENT_PROVIDER", "", ("", *PAYMENT_PROVIDERS), prefix)

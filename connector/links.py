@@ -27,7 +27,7 @@ DEFAULT_DAYS = 30
 
 _WORD_BYTES = 20
 #: Longer than any secret word of ours: no digest is made of a megabyte.
-_LONGEST_WORD = 64
+LONGEST_WORD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,19 @@ class Links:
 
     def find(self, word: str) -> tuple[DocumentLink, ArchivedDocument] | None:
         """What a secret word opens, whether the link still holds or not."""
-        if len(word) > _LONGEST_WORD:
+        if len(word) > LONGEST_WORD:
             return None
         with self._db.read() as conn:
-            link = document_links.by_digest(conn, _digest(word))
+            link = document_links.by_digest(conn, digest_of(word))
             document = archive.by_id(conn, link.account, link.document_id) if link else None
         return (link, document) if link is not None and document is not None else None
 
     def _fresh(self, document: ArchivedDocument, link: DocumentLink | None) -> NewLink:
         """The newest link if it holds and we know its word, else the next one."""
         now, serial = self._clock.now(), link.serial if link else 0
-        while link is None or not link.holds_at(now) or link.digest != _digest(self._word(document, serial)):
+        while (
+            link is None or not link.holds_at(now) or link.digest != digest_of(self._word(document, serial))
+        ):
             serial += 1
             with self._db.begin() as conn:
                 document_links.add(
@@ -98,7 +100,7 @@ class Links:
                     account=document.account,
                     document_id=document.id,
                     serial=serial,
-                    digest=_digest(self._word(document, serial)),
+                    digest=digest_of(self._word(document, serial)),
                     expires_at=self._expiry(document, now),
                     now=now,
                 )
@@ -107,10 +109,7 @@ class Links:
         return NewLink(f"{self._base_url}/d/{self._word(document, serial)}", link.expires_at)
 
     def _word(self, document: ArchivedDocument, serial: int) -> str:
-        key = self._secrets[document.account].encode()
-        text = f"{document.account}:{document.id}:{serial}"
-        made = hmac.new(key, text.encode(), hashlib.sha256).digest()[:_WORD_BYTES]
-        return base64.urlsafe_b64encode(made).decode().rstrip("=")
+        return secret_word(self._secrets[document.account], f"{document.account}:{document.id}:{serial}")
 
     def _expiry(self, document: ArchivedDocument, now: datetime) -> datetime:
         """The end of the last day, on the account's clocks."""
@@ -129,5 +128,12 @@ def link_days(template: DocumentTemplate | None) -> int:
     return template.link_days or template.valid_days or DEFAULT_DAYS
 
 
-def _digest(word: str) -> str:
+def secret_word(key: str, text: str) -> str:
+    """160 bits that nobody can guess without the key, the same for the same text."""
+    made = hmac.new(key.encode(), text.encode(), hashlib.sha256).digest()[:_WORD_BYTES]
+    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+def digest_of(word: str) -> str:
+    """What the store keeps of a secret word."""
     return hashlib.sha256(word.encode("utf-8", "replace")).hexdigest()

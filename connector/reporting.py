@@ -1,25 +1,28 @@
-"""Reports go out: made from facts, posted into the CRM first, then mailed; once an account, report and slot.
+"""Reports go out: made from facts, posted into the CRM first, then sent; once an account, report and slot.
 
 A report shows the account up to the midnight before its slot, however late it runs. Each delivery is marked
 before and after it goes out: a restart repeats none that arrived, and asks the CRM about the one in between.
+What does not arrive goes by a second way at once, and the owner of the system is told.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TextIO
+from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from connector.clock import Clock
 from connector.crm.base import CrmClient
-from connector.delivery.base import Channel, Letter, message_id
-from connector.domain import Period
-from connector.errors import ConfigError, ConnectorError, CrmError, DeliveryError, Problem
+from connector.delivery.base import Channel, Letter, Messenger, message_id
+from connector.domain import CrmFile, Period
+from connector.errors import ConfigError, ConnectorError, CrmError, DeliveryError, Problem, RetryLater
 from connector.figures.base import Facts
 from connector.figures.export import Format
 from connector.figures.plan import Plan, month_start, next_month, sum_of_known
@@ -29,11 +32,13 @@ from connector.history_import import Loaded
 from connector.planning.words import lag_line
 from connector.playbook.model import Playbook
 from connector.playbook.schedule import is_due_on
+from connector.report_alarm import ReportAlarm
+from connector.report_pages import PDF, ReportPages
 from connector.reports import REPORTS
-from connector.reports.base import RenderedReport, ReportInput
+from connector.reports.base import PAGE, DealSet, RenderedReport, ReportInput
 from connector.reports.recipients import Recipient, resolve
 from connector.reports.render import render
-from connector.store import alarms, report_runs
+from connector.store import alarms, report_pages, report_runs
 from connector.store import facts as stored
 from connector.store.database import Database
 from connector.store.jobs import Job
@@ -46,9 +51,17 @@ log = logging.getLogger(__name__)
 LATE_LIMIT = timedelta(hours=12)
 
 
+#: Ways that are not messengers: a person's CRM, everybody's CRM (Bitrix24's live feed, the note of amoCRM's
+#: service deal), a person's mail.
+CRM, FEED, EMAIL = "crm", "feed", "email"
+
+#: Makes a report's files; and what went wrong with one of them.
+FileMaker = Callable[[RenderedReport], tuple[Sequence[CrmFile], str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One person on one channel. `key` names the delivery in the run's record."""
+    """One person on one channel, or a whole channel («» in `to`). `key` names the delivery in the record."""
 
     channel: str
     to: str
@@ -58,8 +71,40 @@ class Address:
         return f"{self.channel}:{self.to}"
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one run delivers to everybody: its words, its files, the address of its page."""
+
+    report: RenderedReport
+    files: Sequence[CrmFile]
+    url: str
+
+    @property
+    def pictures(self) -> list[CrmFile]:
+        return [file for file in self.files if file.mime_type == "image/png"]
+
+    @property
+    def text(self) -> str:
+        more = f"\nПодробно, со сделками: {self.url}\n" if self.url else ""
+        return self.report.text + more
+
+    @property
+    def named_files(self) -> list[CrmFile]:
+        """The files as people shall see them: the PDF under the report's title."""
+        title = "".join(" " if char in '\\/:*?"<>|\n' else char for char in self.report.title).strip()
+        return [
+            CrmFile(f"{title}.pdf", file.content, file.mime_type) if file.name == PDF else file
+            for file in self.files
+        ]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the words: what the receipt says was sent."""
+        return hashlib.sha256(f"{self.report.title}\0{self.report.text}".encode()).hexdigest()
+
+
 class Reporting:
-    """See the module. `sender` is the mail address that letters come from."""
+    """See the module. `sender` is the mail address that letters come from; messengers: account -> by name."""
 
     def __init__(
         self,
@@ -73,7 +118,15 @@ class Reporting:
         loaded: Callable[[str], Loaded | None],
         snapshots: Snapshots,
         clock: Clock,
+        make_files: FileMaker,
+        pages: ReportPages,
+        messengers: Mapping[str, Mapping[str, Messenger]],
+        alarm: ReportAlarm,
     ) -> None:
+        self._make_files = make_files
+        self._pages = pages
+        self._messengers = messengers
+        self._alarm = alarm
         self._db = db
         self._clients = clients
         self._email = email
@@ -102,16 +155,24 @@ class Reporting:
             zone = ZoneInfo(schedule.zone) if schedule.zone else facts.timezone
         day = slot.astimezone(zone).date()
         if is_due_on(schedule, day, playbook.working_calendar):
-            self.run(job.account, schedule.report, slot, schedule.to, name=schedule.name)
+            self.run(job.account, schedule.report, slot, schedule.to, name=schedule.name, by=schedule.by)
 
     def run(
-        self, account: str, report: str, slot: datetime, recipients: Sequence[str], *, name: str | None = None
+        self,
+        account: str,
+        report: str,
+        slot: datetime,
+        recipients: Sequence[str],
+        *,
+        name: str | None = None,
+        by: Sequence[str] = (CRM, EMAIL),
     ) -> list[Address]:
         """Send the report of that slot to the roles in `recipients`; the addresses it has reached by now.
 
         Empty when the slot was sent before or is skipped as too late. name: of the schedule, when two of
-        them send one report. A failing recipient does not stop the others. Raises the first failure that a
-        repeat can heal, else the first (RetryLater, CrmError, DeliveryError); RenderError; ConfigError.
+        them send one report. A failing recipient does not stop the others: he gets it by a second way, and
+        the owner of the system is told. Raises the first failure that a repeat can heal, else the first
+        (RetryLater, CrmError, DeliveryError); RenderError; ConfigError.
         """
         key = RunKey(account, name or report, slot)
         with self._db.begin() as conn:
@@ -123,16 +184,26 @@ class Reporting:
                 log.warning("report skipped as too late", extra={"action": "report_skipped", "report": key})
                 return []
         try:
-            addresses = self._addresses(account, recipients)
-            content = self._content(run, report)
+            found = self._recipients(account, recipients)
+            addresses = self._addresses(account, found, by, recipients)
+            parcel = self._parcel(run, report)
         except Exception as error:
             self._finish(run, "failed", _shown(error))
+            self._alarm.raise_(key, _shown(error))
             raise
-        outcomes = [self._deliver(run, address, content) for address in addresses]
-        failures = [outcome for outcome in outcomes if outcome is not None]
+        failures: list[Exception] = []
+        for address in addresses:
+            failure = self._deliver(run, address, parcel)
+            if failure is not None:
+                failures.append(failure)
+                if not isinstance(failure, RetryLater):  # a full rate limit is no failure: its turn comes
+                    self._second_way(run, address, parcel, found, addresses)
         self._finish(run, "failed" if failures else "sent", "; ".join(map(_shown, failures)))
         if failures:
+            if told := [_shown(error) for error in failures if not isinstance(error, RetryLater)]:
+                self._alarm.raise_(key, "; ".join(dict.fromkeys(told)))
             raise next((error for error in failures if _can_heal(error)), failures[0])
+        self._alarm.close(key)
         log.info("report sent", extra={"action": "report_sent", "report": key.report, "account": account})
         return addresses
 
@@ -159,8 +230,32 @@ class Reporting:
         roles = dict.fromkeys(role for s in self._playbook().reports if s.report == report for role in s.to)
         if not roles:
             raise ConfigError([Problem("reports", f"в расписании нет отчёта «{report}»: некому отправить")])
-        reached = self.run(account, report, self._clock.now(), list(roles))
-        return "Отправлено: " + ", ".join(f"{_CHANNELS[a.channel]} {a.to}" for a in reached)
+        by = dict.fromkeys(way for s in self._playbook().reports if s.report == report for way in s.by)
+        reached = self.run(account, report, self._clock.now(), list(roles), by=list(by))
+        return "Отправлено: " + ", ".join(
+            f"{_CHANNELS.get(a.channel, a.channel)} {a.to}".strip() for a in reached
+        )
+
+    def receipts(self, account: str, report: str, limit: int = 10) -> list[str]:
+        """Lines about the latest slots of that report, newest first: what went to whom, when, how."""
+        names = {report, *(s.name for s in self._playbook().reports if s.report == report)}
+        with self._db.read() as conn:
+            rows = report_runs.latest(conn, account, names, limit)
+            row = stored.account_row(conn, account)
+        zone = ZoneInfo(row.timezone if row else "Europe/Moscow")
+        lines = []
+        for run in rows:
+            lines.append(f"{run.slot.astimezone(zone):%d.%m.%Y %H:%M} {run.report}: {_STATUS[run.status]}")
+            for key, mark in run.detail.get("deliveries", {}).items():
+                way, _, to = key.partition(":")
+                said = f"  {_CHANNELS.get(way, way)} {to}".rstrip()
+                if mark["status"] == "sent":
+                    at = datetime.fromisoformat(mark["at"]).astimezone(zone)
+                    said += f": {at:%d.%m.%Y %H:%M:%S}, {mark['id']}, SHA-256 {mark['sha256'][:16]}"
+                else:
+                    said += f": не дошло, попыток {mark['attempts']}: {mark.get('error', 'без ответа')}"
+                lines.append(said)
+        return lines or ["Этот отчёт ещё не отправлялся."]
 
     def write_table(
         self,
@@ -201,13 +296,26 @@ class Reporting:
             with self._snapshots.lazily(conn, account) as snapshot:
                 yield Facts(conn, account, ZoneInfo(row.timezone), as_of, snapshot)
 
-    def _addresses(self, account: str, roles: Sequence[str]) -> list[Address]:
-        """Where the report goes, the CRM first, each address once. Raises ConfigError when it is nowhere."""
+    def _recipients(self, account: str, roles: Sequence[str]) -> list[Recipient]:
         with self._db.read() as conn:
             users = list(stored.directory(conn, account).users.values())
         known = resolve(self._playbook().people, users)
-        found = [known[role] for role in roles if role in known]
-        addresses = [*_in_crm(found), *_by_mail(found)]
+        return [known[role] for role in roles if role in known]
+
+    def _addresses(
+        self, account: str, found: Sequence[Recipient], by: Sequence[str], roles: Sequence[str]
+    ) -> list[Address]:
+        """Where the report goes, the CRM first, each address once. Raises ConfigError when it is nowhere."""
+        addresses = [Address(FEED, "")] if FEED in by else []
+        addresses += _in_crm(found) if CRM in by else []
+        addresses += _by_mail(found) if EMAIL in by else []
+        for way in by:
+            if way in (FEED, CRM, EMAIL):
+                continue
+            if way not in self._messengers.get(account, {}):
+                missing = f"канал «{way}» не настроен: задайте NOTIFY_{way.upper()} в .env"
+                raise ConfigError([Problem("reports", missing)])
+            addresses.append(Address(way, ""))
         if not addresses:
             problem = (
                 f"отчёт некому отправить: для ролей {', '.join(roles)} нет ни пользователя CRM, ни почты"
@@ -215,53 +323,108 @@ class Reporting:
             raise ConfigError([Problem("people", problem)])
         return list(dict.fromkeys(addresses))
 
-    def _content(self, run: Run, report: str) -> RenderedReport:
+    def _parcel(self, run: Run, report: str) -> Parcel:
         """What the run says: made once, kept for every later attempt."""
         if run.content is None:
             made = self.preview(run.key.account, report, run.key.slot)
-            run.content = {"title": made.title, "text": made.text, "html": made.html}
+            files, problem = self._make_files(made)
+            run.content = {
+                "title": made.title,
+                "text": made.text,
+                "html": made.html,
+                "deals": {name: [of.title, list(of.ids)] for name, of in made.deals.items()},
+            }
             with self._db.begin() as conn:
                 report_runs.keep(conn, run, self._clock.now(), text=made.text)
-        return RenderedReport(**run.content)
+                report_pages.keep_files(conn, run.key, files)
+            if problem:
+                self._alarm.raise_(run.key, f"отчёт ушёл без графиков и PDF: {problem}")
+        kept = run.content
+        deals = {name: DealSet(title, tuple(ids)) for name, (title, ids) in kept.get("deals", {}).items()}
+        with self._db.read() as conn:
+            files = report_pages.files(conn, run.key)
+        rendered = RenderedReport(kept["title"], kept["text"], kept["html"], deals=deals)
+        return Parcel(rendered, files, self._pages.url(run.key))
 
-    def _deliver(self, run: Run, address: Address, content: RenderedReport) -> Exception | None:
+    def _deliver(self, run: Run, address: Address, parcel: Parcel) -> Exception | None:
         """Send to one address unless it has the report; what went wrong, or None."""
         mark = run.deliveries.get(address.key, {})
         if mark.get("status") == "sent":
             return None
-        mark = {"status": "sending", "attempts": mark.get("attempts", 0) + 1}
+        mark = {**mark, "status": "sending", "attempts": mark.get("attempts", 0) + 1}
+        mark.pop("error", None)
         self._mark(run, address, mark)
         try:
-            sent_id = self._send(run, address, content, mark)
+            sent_id = self._send(run, address, parcel, mark)
         except Exception as error:
             extra = {"action": "report_delivery_failed", "report": run.key.report, "channel": address.channel}
             log.warning("report not delivered: %s", _shown(error), extra=extra)
             self._mark(run, address, {**mark, "status": "failed", "error": _shown(error)})
             return error
-        self._mark(run, address, {**mark, "status": "sent", "id": sent_id})
+        at = self._clock.now().isoformat()
+        self._mark(run, address, {**mark, "status": "sent", "id": sent_id, "at": at, "sha256": parcel.digest})
         return None
 
-    def _send(self, run: Run, address: Address, content: RenderedReport, mark: Mapping[str, object]) -> str:
-        if address.channel == "crm":
+    def _second_way(
+        self,
+        run: Run,
+        failed: Address,
+        parcel: Parcel,
+        people: Sequence[Recipient],
+        addresses: Sequence[Address],
+    ) -> None:
+        """The report by another way to whom the first did not reach; once, whatever becomes of the first."""
+        of = [
+            person
+            for person in people
+            if failed.to in ("", person.user_id if failed.channel == CRM else person.email)
+        ]
+        others = [a for a in (*_by_mail(of), *_in_crm(of)) if a.channel != failed.channel]
+        for other in others:
+            if other in addresses or self._deliver(run, other, parcel) is None:
+                return
+
+    def _send(self, run: Run, address: Address, parcel: Parcel, mark: dict[str, Any]) -> str:
+        title = parcel.report.title
+        if address.channel in (CRM, FEED):
             return self._clients[run.key.account].post_report(
-                content.title,
-                content.text,
+                title,
+                parcel.text,
                 to_user_id=address.to,
+                files=parcel.named_files,
                 may_exist=mark["attempts"] != 1,
                 # What is older is no trace of this slot's run; CRMs round to whole seconds.
                 since=run.key.slot.replace(microsecond=0),
             )
+        if address.channel == EMAIL:
+            return self._mail(run, address, parcel)
+        return self._message(run, address, parcel, mark)
+
+    def _mail(self, run: Run, address: Address, parcel: Parcel) -> str:
         key = f"report:{run.key.report}:{run.key.slot.isoformat()}:{address.to}"
+        html = parcel.report.html.replace("asset:chart-", "cid:chart-")
         letter = Letter(
             to=address.to,
-            subject=content.title,
-            text=content.text,
-            html=content.html,
+            subject=parcel.report.title,
+            text=parcel.text,
+            html=html.replace(PAGE, parcel.url) if parcel.url else without_page(html),
             message_id=message_id(run.key.account, key, self._sender),
             sender=self._sender,
+            attachments=[file for file in parcel.named_files if file.mime_type != "image/png"],
+            pictures=parcel.pictures,
         )
         self._email.send(letter)
         return letter.message_id
+
+    def _message(self, run: Run, address: Address, parcel: Parcel, mark: dict[str, Any]) -> str:
+        """Send the parts that a messenger has not got yet; how many there are."""
+        messenger = self._messengers[run.key.account][address.channel]
+        parts = messenger.parts(parcel.report.title, parcel.text)
+        for number in range(mark.get("parts", 0), len(parts)):
+            messenger.send(parts[number], parcel.pictures[:1] if number == 0 else ())
+            mark["parts"] = number + 1
+            self._mark(run, address, mark)
+        return f"{len(parts)} из {len(parts)}"
 
     def _mark(self, run: Run, address: Address, mark: dict[str, object]) -> None:
         run.deliveries[address.key] = mark
@@ -273,7 +436,18 @@ class Reporting:
             report_runs.finish(conn, run, status, self._clock.now(), error=error)
 
 
-_CHANNELS = {"crm": "в CRM пользователю", "email": "на почту"}
+_STATUS = {
+    "sent": "отправлен",
+    "failed": "отправлен не всем",
+    "skipped": "пропущен: опоздал",
+    "running": "отправляется",
+}
+_CHANNELS = {CRM: "в CRM пользователю", FEED: "в CRM для всех", EMAIL: "на почту"}
+
+
+def without_page(html: str) -> str:
+    """The same words, with no link to a page that cannot be had."""
+    return re.sub(rf'<a href="{PAGE}[^"]*"[^>]*>(.*?)</a>', r"\1", html)
 
 
 def _lagging(facts: Facts) -> list[str]:
@@ -287,11 +461,11 @@ def _lagging(facts: Facts) -> list[str]:
 
 
 def _in_crm(people: Iterable[Recipient]) -> list[Address]:
-    return [Address("crm", person.user_id) for person in people if person.user_id]
+    return [Address(CRM, person.user_id) for person in people if person.user_id]
 
 
 def _by_mail(people: Iterable[Recipient]) -> list[Address]:
-    return [Address("email", person.email) for person in people if person.email]
+    return [Address(EMAIL, person.email) for person in people if person.email]
 
 
 def _revenue(plans: Sequence[Plan], day: date) -> Decimal | None:

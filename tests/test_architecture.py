@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "connector"
 
 GROUND = {"domain", "errors", "clock", "config", "batches"}
-POLICY = {"playbook", "documents", "figures", "planning", "reports", "moves", "echoes"}
+POLICY = {"playbook", "documents", "figures", "planning", "reports", "charts", "moves", "echoes"}
 ADAPTERS = {"crm", "store", "delivery", "payments"}
 USE_CASES = {
     *("actions", "effects", "intake", "activity_feed", "directory", "cards", "reconcile", "backfill"),
@@ -22,7 +22,7 @@ USE_CASES = {
     *("deciding", "happenings", "hook_watch", "access", "edited", "kit_keeper", "kit_alarm", "preview"),
     *("paying", "receipts", "settling", "targets", "history_import", "history_files", "daily_control"),
     "outlook",
-    *("links", "client_page", "client_context"),
+    *("links", "client_page", "client_context", "report_pages", "report_files", "report_alarm"),
 }
 EDGES = {"web", "cli", "commands", "worker", "scheduler", "__main__"}
 
@@ -71,6 +71,8 @@ THIRD_PARTY = {
         *("client_page", "access", "activity_feed"),
     },
     "weasyprint": {"documents"},
+    "vl_convert": {"charts"},
+    "apprise": {"delivery"},
     "aiosmtpd": {"sandbox"},
     "cryptography": {"store"},
 }

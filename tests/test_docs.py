@@ -131,6 +131,7 @@ IMPORT_NAMES = {
     "pillow": "PIL",
     "python-dotenv": "dotenv",
     "pyyaml": "yaml",
+    "vl-convert-python": "vl_convert",
 }
 #: SQLAlchemy and zoneinfo load these by name.
 LOADED_BY_OTHERS = {"tzdata"}

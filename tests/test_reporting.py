@@ -21,17 +21,20 @@ from sqlalchemy import select, update
 
 from connector.clock import FixedClock
 from connector.config import MailConfig
-from connector.delivery.base import Letter
+from connector.delivery.base import Letter, Messenger
 from connector.delivery.email import EmailChannel
-from connector.domain import Period
+from connector.domain import CrmFile, Period
 from connector.errors import ConfigError, CrmError, DeliveryError, RenderError, RetryLater
 from connector.figures.snapshot import Snapshots
 from connector.playbook.model import CompanyCalendar, People, Person, Playbook, ReportSchedule, Target
+from connector.report_alarm import ReportAlarm
+from connector.report_pages import ReportPages
 from connector.reporting import LATE_LIMIT, Reporting
+from connector.reports.base import RenderedReport
 from connector.reports.render import read_templates
 from connector.store import report_runs
 from connector.store.database import Database
-from connector.store.jobs import Job
+from connector.store.jobs import Job, JobQueue
 from connector.store.report_runs import CLAIM, RunKey
 from connector.store.schema import report_runs as report_runs_table
 from connector.store.schema import users
@@ -103,9 +106,13 @@ class FakeCrm:
 class FakeMail:
     def __init__(self) -> None:
         self.letters: list[Letter] = []
+        self.alarms: list[Letter] = []
         self.before: Callable[[], None] = lambda: None
 
     def send(self, letter: Letter) -> None:
+        if "не доставлен" in letter.subject:
+            self.alarms.append(letter)
+            return
         self.before()
         self.letters.append(letter)
 
@@ -118,6 +125,8 @@ class Office:
         self.clock = FixedClock(SLOT)
         self.crm, self.mail = FakeCrm(), FakeMail()
         self.folder = tempfile.TemporaryDirectory()
+        self.messengers: dict[str, Messenger] = {}
+        self.file_problem = ""
         self.reporting = Reporting(
             db,
             {ACCOUNT: self.crm},  # type: ignore[dict-item]
@@ -129,7 +138,30 @@ class Office:
             lambda _: None,
             Snapshots(Path(self.folder.name)),
             self.clock,
+            self.make_files,
+            ReportPages(
+                db,
+                {ACCOUNT: "0" * 64},
+                "https://reports.example.ru",
+                lambda: read_templates(templates),
+                lambda _, deal_id: f"https://crm.example.ru/leads/detail/{deal_id}",
+                self.clock,
+            ),
+            {ACCOUNT: self.messengers},
+            ReportAlarm(
+                db,
+                JobQueue(db, self.clock),
+                lambda: PLAYBOOK,
+                self.mail,
+                "connector@example.ru",
+                self.clock,
+            ),
         )
+
+    def make_files(self, report: RenderedReport) -> tuple[list[CrmFile], str]:
+        """Drawn and typeset elsewhere: `tests/test_report_files.py`."""
+        names = [f"chart-{number}.png" for number, _ in enumerate(report.charts, 1)]
+        return [CrmFile(name, b"picture", "image/png") for name in names], self.file_problem
 
     def run(self, slot: datetime = SLOT, to: Sequence[str] = ("owner",)) -> list[str]:
         return [a.key for a in self.reporting.run(ACCOUNT, "owner_daily", slot, to)]
@@ -168,7 +200,8 @@ def test_it_is_posted_and_mailed_once_with_one_text(office: Office) -> None:
     assert (to, letter.to, letter.subject, letter.text) == ("1", "owner@example.ru", title, text)
     assert "2\u00a0100\u00a0000" in text and "2\u00a0100\u00a0000" in letter.html
     row = office.row()
-    assert (row.status, row.text) == ("sent", text)
+    more = "\nПодробно, со сделками: https://reports.example.ru/r/"
+    assert row.status == "sent" and text.startswith(row.text + more)
     assert row.detail["deliveries"]["crm:1"]["id"] == "0"
 
 

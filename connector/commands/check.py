@@ -11,12 +11,14 @@ import click
 
 from connector.app import App
 from connector.commands.common import opened
+from connector.config import TAKEN_CHANNELS
 from connector.crm.registry import CRMS
 from connector.documents import trial
 from connector.documents.sample_deals import SAMPLES
 from connector.errors import ConfigError, DeliveryError, PaymentError, Problem
 from connector.playbook.check import check_against_crm, check_fields, check_tags
 from connector.playbook.model import UpdateAction
+from connector.playbook.words import unknown
 from connector.store import facts
 
 #: Render processes of the trial: a second one halves the wait, more than two would take the machine.
@@ -36,6 +38,9 @@ def check(offline: bool) -> None:
             f"Правил: {len(playbook.rules)}, документов: {len(app.kit.documents)}, писем: "
             f"{len(app.kit.messages)}. Файлы в порядке, всё сделано для пробы на {len(SAMPLES)} примерах."
         )
+        mistakes = against_channels(app)
+        if mistakes:
+            raise ConfigError(mistakes)
         if offline:
             return
         problems: list[Problem] = []
@@ -66,6 +71,20 @@ def is_own_machine(url: str) -> bool:
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
     return address.is_loopback or address.is_unspecified
+
+
+def against_channels(app: App) -> list[Problem]:
+    """Ways of the schedules that no account has set up; ConfigError for an address that is none."""
+    known = {*TAKEN_CHANNELS, *(name for of in app.messengers.values() for name in of)}
+    return [
+        Problem(
+            schedule.place_of("by"),
+            f"{unknown('нет канала', way, known)}; канал задаёт NOTIFY_{way.upper()} в .env",
+        )
+        for schedule in app.playbook.reports
+        for way in schedule.by
+        if way not in known
+    ]
 
 
 def against_mail(app: App) -> list[Problem]:

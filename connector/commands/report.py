@@ -37,6 +37,8 @@ def _money(value: str) -> Decimal:
 @click.option("--cohort-from", "cohort_from", type=_day, help="Воронка по сделкам, созданным с этого дня …")
 @click.option("--cohort-to", "cohort_to", type=_day, help="… до этого; без них — за 180 дней до --from.")
 @click.option("--send", is_flag=True, help="Отправить сообщение его получателям сейчас.")
+@click.option("--receipts", is_flag=True, help="Что, кому, когда и каким путём ушло за последние дни.")
+@click.option("--withdraw", is_flag=True, help="Отозвать ссылки на все страницы этого отчёта.")
 def report(
     name: str,
     account: str | None,
@@ -48,10 +50,21 @@ def report(
     cohort_from: datetime | None,
     cohort_to: datetime | None,
     send: bool,
+    receipts: bool,
+    withdraw: bool,
 ) -> None:
     """Отчёт как сообщение (owner_daily, loss_reasons …) или таблица показателей в CSV или JSON."""
     with opened(offline=not send) as app:
         chosen = chosen_account(app, account, imported=not send)
+        if receipts:
+            for line in app.reporting.receipts(chosen, name):
+                click.echo(line)
+            return
+        if withdraw:
+            names = dict.fromkeys([name, *(s.name for s in app.playbook.reports if s.report == name)])
+            number = sum(app.report_pages.withdraw(chosen, one) for one in names)
+            click.echo(f"Отозвано ссылок: {number}")
+            return
         if name in REPORTS and start is None and format is None:
             if send:
                 click.echo(app.reporting.send_now(chosen, name))

@@ -251,7 +251,8 @@ class CrmClient(Past, ChangeLog, Directory, DealWriter, IncomingLeads, EventQueu
     ) -> str:
         """Put a report where that person sees it by himself; an id of what was made.
 
-        Bitrix24: notification and message. amoCRM: note on the service deal and a task for the person.
+        Bitrix24: notification and message. amoCRM: note on the service deal and a task for the person. «» is
+        everybody: Bitrix24's live feed, amoCRM's note without a task.
         """
 
     def subscribe(self, destination: str) -> Subscription:

@@ -49,13 +49,15 @@ class OAuthFactory(Protocol):
 @dataclass(frozen=True, slots=True)
 class CrmAdapter:
     """All that the product needs to know of a CRM. `title` is its name as people write it; `read_opened` is
-    there where a tab of ours can stand in a deal; `has_tags`: whether deals have tags."""
+    there where a tab of ours can stand in a deal; `deal_page`: where a deal opens below the CRM's address;
+    `has_tags`: whether deals have tags."""
 
     name: str
     title: str
     make_client: ClientFactory
     parse_webhook: WebhookParser
     make_oauth: OAuthFactory
+    deal_page: str
     read_opened: PageParser | None = None
     has_tags: bool = True
 
@@ -63,9 +65,16 @@ class CrmAdapter:
 CRMS: Mapping[str, CrmAdapter] = {
     adapter.name: adapter
     for adapter in (
-        CrmAdapter("amocrm", "amoCRM", AmoCrmClient, parse_amocrm, AmoOAuth),
+        CrmAdapter("amocrm", "amoCRM", AmoCrmClient, parse_amocrm, AmoOAuth, "/leads/detail/{}"),
         CrmAdapter(
-            "bitrix24", "Битрикс24", Bitrix24Client, parse_bitrix24, B24OAuth, read_opened, has_tags=False
+            "bitrix24",
+            "Битрикс24",
+            Bitrix24Client,
+            parse_bitrix24,
+            B24OAuth,
+            "/crm/deal/details/{}/",
+            read_opened,
+            has_tags=False,
         ),
     )
 }

@@ -24,6 +24,8 @@ class Letter:
     message_id: str
     sender: str
     attachments: Sequence[CrmFile] = ()
+    #: Pictures that the HTML shows as `cid:` and their name.
+    pictures: Sequence[CrmFile] = ()
 
 
 class Channel(Protocol):
@@ -31,6 +33,16 @@ class Channel(Protocol):
 
     def send(self, letter: Letter) -> None:
         """Return once the letter was accepted. Raises DeliveryError otherwise."""
+
+
+class Messenger(Protocol):
+    """A messenger or the like: one fixed place, such as a chat, with a limit for the length of a message."""
+
+    def parts(self, title: str, text: str) -> list[str]:
+        """The message in as many parts as its limit asks for, split between blocks."""
+
+    def send(self, part: str, pictures: Sequence[CrmFile] = ()) -> None:
+        """Return once the part was accepted. Raises DeliveryError otherwise."""
 
 
 def message_id(account: str, key: str, sender: str) -> str:

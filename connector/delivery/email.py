@@ -95,7 +95,7 @@ class EmailChannel:
         return server
 
     def _message(self, letter: Letter, recipient: str) -> EmailMessage:
-        if sum(len(file.content) for file in letter.attachments) > MAX_ATTACHMENTS:
+        if sum(len(file.content) for file in (*letter.attachments, *letter.pictures)) > MAX_ATTACHMENTS:
             raise DeliveryError(CHANNEL, f"вложения больше {MAX_ATTACHMENTS // 1_000_000} МБ", permanent=True)
         name, address = parseaddr(letter.sender)
         message = EmailMessage(policy=_POLICY)
@@ -106,6 +106,11 @@ class EmailChannel:
         message["Date"] = format_datetime(self._clock.now())
         message.set_content(letter.text, charset="utf-8", cte="base64")
         message.add_alternative(letter.html, subtype="html", charset="utf-8", cte="base64")
+        for picture in letter.pictures:
+            html = message.get_body(("html",))
+            assert isinstance(html, EmailMessage), "the letter has just got one"
+            sub = picture.mime_type.partition("/")[2]
+            html.add_related(picture.content, "image", sub, cid=f"<{picture.name}>", filename=picture.name)
         for file in letter.attachments:
             main, _, sub = file.mime_type.partition("/")
             message.add_attachment(file.content, maintype=main, subtype=sub, filename=_one_line(file.name))

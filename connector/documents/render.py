@@ -125,6 +125,14 @@ class RenderPool:
         ]
         return files, [name for name in answer["missing"] if name != "документ.номер"]
 
+    def pdf(self, html: str, assets: Mapping[str, tuple[bytes, str]]) -> bytes:
+        """One page of our own, typeset; it may use the kit's fonts and pictures, and `assets` by address.
+
+        Raises as `render`, but HeldError never.
+        """
+        packed = {address: [pack(content), mime_type] for address, (content, mime_type) in assets.items()}
+        return unpack(self._ask("", {}, only_check=False, html=html, assets=packed)["pdf"])
+
     def warm_up(self) -> None:
         """Typeset an empty page, so that a missing Pango is told at start: ConfigError."""
         self._ask("", {}, only_check=True, warm_up=True)
@@ -162,9 +170,11 @@ class RenderPool:
         only_check: bool,
         warm_up: bool = False,
         draft: bool = False,
+        **more: Any,
     ) -> dict[str, Any]:
         rows = len(context.get("товары", ()))
         request = {
+            **more,
             "kind": kind,
             "context": freeze(context),
             "only_check": only_check,

@@ -47,6 +47,11 @@ def _answer(composer: Composer, request: dict[str, Any]) -> dict[str, Any]:
         if request["warm_up"]:
             composer.typesetter.pdf("<p>Готово</p>", {})
             return {"files": [], "missing": []}
+        if "html" in request:
+            assets = {
+                address: (unpack(content), kind_) for address, (content, kind_) in request["assets"].items()
+            }
+            return {"pdf": pack(composer.typesetter.pdf(request["html"], assets))}
         if request["only_check"]:
             return {"files": [], "missing": composer.missing(kind, context)}
         files, missing = composer.compose(kind, context, draft=bool(request.get("draft")))

@@ -358,13 +358,15 @@ class Seller(Entry):
 
 class ReportSchedule(Entry):
     """Which report goes when to whom. `name` tells two of one report apart; `zone` is where `at` and `on`
-    are read, None for the account's own.
+    are read, None for the account's own. `by`: `crm`, `feed` (for all in the CRM), `email`, or a messenger of
+    the settings.
     """
 
     report: Slug
     at: Annotated[time, BeforeValidator(fields.clock_time)]
     on: Annotated[tuple[str, ...], BeforeValidator(fields.report_days)]
     to: Names
+    by: Slugs = ("crm", "email")
     zone: Annotated[str, BeforeValidator(fields.zone)] | None = None
     name: Name = Field(default_factory=lambda data: data.get("report", ""))
 

@@ -12,7 +12,8 @@ from connector.figures.base import Facts
 from connector.figures.losses import LossRow, loss_reasons, lost_in
 from connector.figures.plan import month_start
 from connector.figures.stats import NONE
-from connector.reports.base import ReportInput
+from connector.reports import charting
+from connector.reports.base import DealSet, ReportData, ReportInput
 from connector.reports.losses import NO_REASON, Losses, Step, ask_for_reasons, group, losses_of
 from connector.reports.wording import MONTHS_OF, dated_span, difference, gap_in_facts, person, shorten, span
 
@@ -44,10 +45,9 @@ class GroupList:
 
 
 @dataclass(frozen=True, slots=True)
-class LossReport:
+class LossReport(ReportData):
     """All that the report shows: the week against the week before, and the month to date."""
 
-    title: str
     currency: str
     week_days: str
     week_before_days: str
@@ -75,9 +75,16 @@ def loss_report(given: ReportInput) -> LossReport:
     lost = lost_in(facts, week)
     now = losses_of(group(rows, "all"), MAX_REASONS, before=group(earlier, "all"))
     then = losses_of(group(earlier, "all"), MAX_REASONS)
+    currency = facts.currency or "RUB"
     return LossReport(
         title=f"Причины отказов за {dated_span(week)}",
-        currency=facts.currency or "RUB",
+        charts=charting.losses(f"Почему отказывают, {span(week)}", now, currency),
+        deals={
+            "week": DealSet(f"Проиграно за {span(week)}", tuple(deal.id for deal in lost)),
+            "month": DealSet(f"Проиграно за {span(month)}", tuple(d.id for d in lost_in(facts, month))),
+            "before": DealSet(f"Проиграно за {span(before)}", tuple(d.id for d in lost_in(facts, before))),
+        },
+        currency=currency,
         week_days=span(week),
         week_before_days=span(before),
         week=now,

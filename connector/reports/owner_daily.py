@@ -17,7 +17,8 @@ from connector.figures.pace import PaceRow, pace
 from connector.figures.plan import IsWorking, month_end, month_start
 from connector.figures.sales import ALL, SalesRow, sales, total_amount
 from connector.figures.stats import NONE
-from connector.reports.base import ReportInput
+from connector.reports import charting
+from connector.reports.base import DealSet, ReportData, ReportInput
 from connector.reports.losses import HEAD_OF_SALES, Losses, Step, ask, ask_for_reasons, group, losses_of
 from connector.reports.wording import (
     MONTHS,
@@ -105,14 +106,13 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnerDaily:
+class OwnerDaily(ReportData):
     """All that the report shows. `foreign` counts deals whose amounts are in another currency.
 
     complete_until: up to when the facts were compared with the CRM, "" when up to the report. `missed`:
     changes of the days reported that no webhook told of.
     """
 
-    title: str
     currency: str
     days: str
     is_one_day: bool
@@ -145,8 +145,17 @@ def owner_daily(given: ReportInput) -> OwnerDaily:
     created = facts.created_in(days)
     closed_this_month = facts.closed_in(to_date)
     paces = pace(facts, given.plans, given.is_working)
+    month_name, lost_this_month = MONTHS_OF[facts.last_day.month - 1], _ids(closed_this_month, Outcome.LOST)
     return OwnerDaily(
         title=f"Продажи за {dated_span(days)}",
+        charts=(*charting.plan_fact(facts, paces), *charting.pace_lines(facts, paces, given.is_working)),
+        deals={
+            "won": DealSet(f"Выиграно за {span(days)}", tuple(deal.id for deal in won)),
+            "lost": DealSet(f"Проиграно за {span(days)}", tuple(deal.id for deal in lost)),
+            "created": DealSet(f"Новые сделки за {span(days)}", tuple(deal.id for deal in created)),
+            "month": DealSet(f"Выручка {month_name}", _ids(closed_this_month, Outcome.WON)),
+            "month_lost": DealSet(f"Отказы {month_name}", lost_this_month),
+        },
         currency=facts.currency or "RUB",
         days=span(days),
         is_one_day=days.start == facts.last_day,
@@ -161,6 +170,10 @@ def owner_daily(given: ReportInput) -> OwnerDaily:
         complete_until=gap_in_facts(facts),
         missed=facts.count_missed(days),
     )
+
+
+def _ids(deals: Sequence[DealFact], outcome: Outcome) -> tuple[str, ...]:
+    return tuple(deal.id for deal in deals if deal.outcome is outcome)
 
 
 def _since(until: date, is_working: IsWorking) -> date:

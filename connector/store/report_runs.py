@@ -7,7 +7,7 @@ recipient gets the same numbers, and each delivery is marked before and after it
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -40,7 +40,7 @@ class Run:
     key: RunKey
     token: str
     is_new: bool
-    content: Mapping[str, str] | None = None
+    content: Mapping[str, Any] | None = None
     deliveries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -83,6 +83,12 @@ def finish(conn: Connection, run: Run, status: RunStatus, now: datetime, *, erro
 def find(conn: Connection, key: RunKey) -> Any | None:
     """The stored row of a run, or None."""
     return conn.execute(select(report_runs).where(*_where(key))).one_or_none()
+
+
+def latest(conn: Connection, account: str, reports: Collection[str], limit: int) -> list[Any]:
+    """The stored rows of the latest runs of those schedules, newest first."""
+    query = select(report_runs).where(report_runs.c.account == account, report_runs.c.report.in_(reports))
+    return list(conn.execute(query.order_by(report_runs.c.slot.desc()).limit(limit)))
 
 
 def _row(conn: Connection, key: RunKey) -> Any:

@@ -588,3 +588,30 @@ report_runs = Table(
     Column("detail", JSON, nullable=False, default=dict, server_default=text("'{}'")),
     Column("updated_at", UtcDateTime, nullable=False),
 )
+
+#: What a report looks like as files: its charts and its PDF, made once with its text.
+report_files = Table(
+    "report_files",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("report", String(120), primary_key=True),
+    Column("slot", UtcDateTime, primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("mime_type", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+report_links = Table(
+    "report_links",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("report", String(120), primary_key=True),
+    Column("slot", UtcDateTime, primary_key=True),
+    # A report has one link at a time; each new one counts on.
+    Column("serial", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("withdrawn_at", UtcDateTime),
+    UniqueConstraint("digest"),
+)

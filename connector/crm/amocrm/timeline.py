@@ -113,10 +113,13 @@ class Timeline:
     ) -> str:
         """A note on the service deal and a task there that calls the person; the note's id.
 
-        A task is what amoCRM shows a person by himself; it is due at the end of his day.
+        A task is what amoCRM shows a person by himself; it is due at the end of his day. Without a person the
+        note stands there for all.
         """
         deal_id = self.service_deal()
         note_id = self.add_note(deal_id, f"{title}\n\n{text}", files, may_exist=may_exist, since=since)
+        if not to_user_id:
+            return note_id
         today = self._clock.now().astimezone(self._zone).date()
         self.add_task(
             deal_id,

@@ -299,9 +299,15 @@ class Bitrix24Client:
         may_exist: bool = False,
         since: datetime,
     ) -> str:
-        """A message and a notification to an employee; a post for «UA», «SG3» and «DR1»."""
+        """A message and a notification to an employee; a post for «UA», «SG3» and «DR1», to all for «»."""
         return reports.post_report(
-            self._api, title, text, to=to_user_id, files=files, may_exist=may_exist, since=since
+            self._api,
+            title,
+            text,
+            to=to_user_id or reports.EVERYBODY,
+            files=files,
+            may_exist=may_exist,
+            since=since,
         )
 
     def subscribe(self, destination: str) -> Subscription:

@@ -23,6 +23,8 @@ from connector.domain import CrmFile
 #: Who «owns» our notifications: a tag works for a webhook only together with this.
 CLIENT_ID: Final = "connector"
 
+EVERYBODY: Final = "UA"
+
 #: Recipients of the live feed, as it names them.
 _FEED: Final = re.compile(r"UA|(U|SG|DR)[0-9]{1,18}")
 

@@ -1,0 +1,1 @@
+"""Charts are drawn, readable, and never reach outside."""
