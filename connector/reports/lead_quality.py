@@ -15,7 +15,9 @@ from connector.domain import Period
 from connector.figures.base import Facts
 from connector.figures.lead_quality import LeadQualityRow, lead_quality_by_channel
 from connector.figures.stats import NONE
-from connector.reports.base import ReportInput
+from connector.reports import charting
+from connector.reports.base import DealSet, ReportData, ReportInput
+from connector.reports.charting import ChannelBar
 from connector.reports.losses import HEAD_OF_SALES, Step
 from connector.reports.wording import dated_span, gap_in_facts, shorten, span
 
@@ -49,10 +51,9 @@ class ChannelLine:
 
 
 @dataclass(frozen=True, slots=True)
-class LeadQuality:
+class LeadQuality(ReportData):
     """All that the report shows."""
 
-    title: str
     currency: str
     days: str
     days_before: str
@@ -82,6 +83,11 @@ def lead_quality(given: ReportInput) -> LeadQuality:
     cohort = facts.created_in(period)
     return LeadQuality(
         title=f"Качество заявок за {dated_span(period)}",
+        charts=charting.channels(
+            f"Заявки по каналам, {span(period)}",
+            [ChannelBar(line.name, row.leads, row.qualified) for line, row in zip(lines, shown, strict=True)],
+        ),
+        deals={"leads": DealSet(f"Заявки за {span(period)}", tuple(deal.id for deal in cohort))},
         currency=facts.currency or "RUB",
         days=span(period),
         days_before=span(before),

@@ -11,7 +11,7 @@ from connector.domain import Outcome, Period
 from connector.figures.activity import daily_facts
 from connector.figures.base import Facts
 from connector.figures.stats import NONE
-from connector.reports.base import ReportInput
+from connector.reports.base import DealSet, ReportData, ReportInput
 from connector.reports.wording import dated_span, gap_in_facts, person, shorten, span
 
 MAX_WINS = 4
@@ -54,10 +54,9 @@ class PersonLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Standup:
+class Standup(ReportData):
     """All that the report shows. `lagging`: headlines of open alarms."""
 
-    title: str
     currency: str
     days: str
     revenue: Decimal
@@ -87,6 +86,7 @@ def standup(given: ReportInput) -> Standup:
     shown = people if len(people) <= MAX_PEOPLE + 1 else people[:MAX_PEOPLE]
     return Standup(
         title=f"Планёрка {dated_span(Period(today, today + timedelta(days=1)))}",
+        deals={"won": DealSet(f"Победы, {span(days)}", tuple(deal.id for deal in won))},
         currency=facts.currency or "RUB",
         days=span(days),
         revenue=sum((deal.amount for deal in won), Decimal(0)),
