@@ -10,13 +10,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import apprise
-from apprise.attachment.memory import AttachMemory
-
 from connector.delivery.split import length, split
 from connector.domain import CrmFile
 from connector.errors import ConfigError, DeliveryError, Problem
 
+# Apprise is loaded where it is used: most installations have no channel, and it brings a hundred services.
 # It writes addresses, tokens in them, into its log.
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
 
@@ -62,6 +60,8 @@ class AppriseMessenger:
 
     def send(self, part: str, pictures: Sequence[CrmFile] = ()) -> None:
         """Return once the service has taken the part. Errors: DeliveryError, worth a repeat."""
+        import apprise
+
         attached = None
         if pictures and self._service.attachment_support:
             attached = apprise.AppriseAttachment(
@@ -95,10 +95,14 @@ def messengers(addresses: Mapping[str, str]) -> dict[str, AppriseMessenger]:
 
 
 def _memory(content: bytes, *, name: str, mimetype: str) -> Any:
+    from apprise.attachment.memory import AttachMemory
+
     return AttachMemory(content, name=name, mimetype=mimetype)  # type: ignore[no-untyped-call]
 
 
 def _service(url: str) -> Any:
+    import apprise
+
     try:
         return apprise.Apprise.instantiate(url, suppress_exceptions=True)
     except Exception:
