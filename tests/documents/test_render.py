@@ -6,15 +6,12 @@ import io
 import os
 import shutil
 import signal
-import socketserver
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,82 +19,15 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from connector.documents.clean import clean
 from connector.documents.kit import Kit
 from connector.documents.payment_qr import PaymentQrError, parse
 from connector.documents.render import Limits, RenderPool, RenderProcessError
-from connector.domain import DealCard
 from connector.errors import ConfigError, HeldError, RenderError
-from tests.documents.reading import docx_text, pdf_text, squeezed
-from tests.documents.samples import CARD, COMPANY, CONTACT, DEAL, REQUISITES, ROWS, build, kit
+from tests.documents.hostile import SECRET_TEXT, payloads
+from tests.documents.reading import docx_text, pdf_text
+from tests.documents.samples import CARD, COMPANY, DEAL, REQUISITES, ROWS, build, kit
 
 KINDS = ("proposal", "contract", "invoice", "act")
-SECRET_TEXT = "ne-dlya-chuzhih-glaz"
-
-
-@pytest.fixture
-def listener() -> Iterator[tuple[str, list[bytes]]]:
-    """An address, and all that was ever asked of it."""
-    heard: list[bytes] = []
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            heard.append(self.request.recv(200))
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", heard
-        server.shutdown()
-
-
-def payloads(url: str, file: Path) -> list[str]:
-    """Markup that makes a careless renderer open an address or a file of the server."""
-    path = file.as_uri()
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{url}/svg"/><image href="{path}"/></svg>'
-    return [
-        f'<img src="{url}/img"><img src="{path}"><img src="{file}">',
-        f'<link rel="stylesheet" href="{url}/css"><link rel="stylesheet" href="{path}">',
-        f'<link rel="attachment" href="{path}"><link rel="attachment" href="{url}/attachment">',
-        f'<a rel="attachment" href="{path}">x</a>',
-        f"<style>@import url({url}/import); @import '{path}'; p {{ background: url({url}/p) }}</style>",
-        f"<style>@font-face {{ font-family: x; src: url({url}/font) }} body {{ font-family: x }}</style>",
-        f"<style>@page {{ background: url({url}/page); @top-left {{ content: url({path}) }} }}</style>",
-        f'<object data="{url}/object"></object><embed src="{url}/embed"><iframe src="{url}/iframe"></iframe>',
-        f'<base href="{url}/"><img src="relative.png">',
-        f'<p style="background-image: url({url}/style); list-style: url({path})">x</p>',
-        svg,
-        f'<img src="data:image/svg+xml;utf8,{svg.replace("#", "%23")}">',
-        f'<script src="{url}/script">fetch("{url}/js")</script>',
-        f'<meta http-equiv="refresh" content="0; {url}/refresh"><video src="{url}/v" poster="{url}/w">',
-        f'<img src="asset:../../{file.name}"><img src="asset:/{file}"><img src="font:../x">',
-        f'<img srcset="{url}/srcset 2x"><input type="image" src="{url}/input">',
-        "{{ 7*7 }}{% include 'x' %}</w:t></w:r><w:r><w:t>внедрение",
-        "\u202eеинетав\x00\ud800\ufffe",
-    ]
-
-
-def poisoned(text: str) -> DealCard:
-    """The deal with `text` in every field that a person or a client can fill in."""
-    requisites = replace(
-        REQUISITES,
-        full_name=f"Общество {text}",
-        address=f"г. Примерово {text}",
-        bank_name=f"Банк {text}",
-        basis=f"Устава {text}",
-    )
-    return DealCard(
-        replace(DEAL, name=text, tags=(text,), fields={"Отрасль": text, text[:100]: text}),
-        (replace(CONTACT, name=f"Анна {text}", post=text, phones=(text,), fields={"Паспорт": text}),),
-        replace(COMPANY, name=f"ООО {text}", phones=(text,), fields={"Поле": text}, requisites=requisites),
-        tuple(replace(row, name=f"{row.name} {text}", unit=text[:20]) for row in ROWS),
-    )
-
-
-@pytest.fixture
-def secret_file(tmp_path: Path) -> Path:
-    file = tmp_path / "secret.txt"
-    file.write_text(SECRET_TEXT)
-    return file
 
 
 def assert_harmless(content: bytes, heard: list[bytes]) -> None:
@@ -105,19 +35,6 @@ def assert_harmless(content: bytes, heard: list[bytes]) -> None:
     assert not reader.attachments
     assert SECRET_TEXT not in pdf_text(content)
     assert heard == []
-
-
-def test_hostile_text_in_every_field_fetches_and_opens_nothing(
-    pool: RenderPool, listener: tuple[str, list[bytes]], secret_file: Path
-) -> None:
-    url, heard = listener
-    for kind, payload in zip(cycle(KINDS), payloads(url, secret_file), strict=False):
-        for file in pool.render(kind, build(poisoned(payload), kind=kind)):
-            if file.format == "pdf":
-                assert_harmless(file.content, heard)
-            shown = pdf_text(file.content) if file.format == "pdf" else docx_text(file.content)
-            # It is printed as it was written, whatever it is.
-            assert squeezed(clean(payload))[:40] in squeezed(shown)
 
 
 def test_hostile_markup_in_the_template_itself_fetches_and_opens_nothing(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +22,7 @@ from connector.documents.freeze import freeze
 from connector.store import archive, document_links, happenings, outbox
 from connector.store.archive import ArchivedDocument
 from connector.store.database import Database
+from tests.documents.hostile import hostile_deal, payloads, shape
 from tests.documents.samples import build
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -141,6 +143,21 @@ def test_page_says_what_the_document_is_and_lets_nothing_in_from_elsewhere(offic
     assert answer.headers["X-Robots-Tag"].startswith("noindex")
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_words_of_a_hostile_deal_and_visitor_change_no_tag(office: Office) -> None:
+    def page(kind: str, texts: list[str]) -> str:
+        path = office.path(office.issue(kind, card=hostile_deal(texts)))
+        office.post(path + "/accept", {"name": texts[0][:100].encode("utf-8", "replace").decode()})
+        return office.get(path).text
+
+    kinds = ("proposal", "contract", "invoice", "act")
+    harmless = {kind: shape(page(kind, ["Слово"])) for kind in kinds}
+    for kind, text in zip(cycle(kinds), payloads("http://127.0.0.1:9", Path("/etc/hostname")), strict=False):
+        html = page(kind, [text])
+        assert shape(html) == harmless[kind]
+        for address in re.findall(r'(?:src|href|action|data-[a-z]+)="([^"]*)"', html):
+            assert "//" not in address or address.startswith("data:image/")
 
 
 def test_fetching_the_page_is_not_opening_it(office: Office) -> None:
