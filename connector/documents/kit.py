@@ -262,7 +262,8 @@ class _Reader:
         cases = self._try(lambda: read_cases(self._text("materials/index.yml"))) or ()
         clauses = self._clauses(documents)
         fields = self._try(self._fields) or {}
-        rows = self._try(lambda: economics.read_rows(self._text(economics.FILE))) or ()
+        counted = self._files.get(economics.FILE, b"").decode("utf-8")
+        rows = self._try(lambda: economics.read_rows(counted)) or ()
         shown_of = self._files.get(products.FILE, b"").decode("utf-8")
         looks = self._try(lambda: products.read_products(shown_of, images))
         messages = self._messages()

@@ -190,3 +190,10 @@ def test_a_seller_without_vat_can_be_switched_on_for_a_pipeline() -> None:
     assert switched.seller("Услуги").rate is None
     assert switched.seller("Услуги").data["вид"] == "ИП"
     assert switched.seller("Продажи").rate == 22
+
+
+def test_a_kit_of_before_pictures_options_and_calculations_goes_on_working() -> None:
+    newer = ("documents/products.yml", "documents/economics.yml")
+    older = Kit.from_files({name: content for name, content in kit().files.items() if name not in newer})
+    assert older.products.look("Кофемашина «Аврора»") is None
+    assert older.economics == ()
