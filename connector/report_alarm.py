@@ -49,8 +49,11 @@ class ReportAlarm:
         self._sender = sender
         self._clock = clock
 
-    def raise_(self, key: RunKey, problem: str) -> bool:
-        """Tell of the run's failure, once; False when it was told before. Never raises for a channel."""
+    def raise_(self, key: RunKey, problem: str, *, about: str = "") -> bool:
+        """Tell of the run's failure, once; False when it was told before. Never raises for a channel.
+
+        about: what else went wrong with it, which `close` leaves open.
+        """
         person = self._person(key.account)
         if person is None:
             log.error("nobody to tell of a failed report: %s", problem, extra={"action": "report_alarm_lost"})
@@ -62,10 +65,10 @@ class ReportAlarm:
         )
         due_at = self._clock.now() + DUE
         params = {"text": text, "due_at": due_at.isoformat(), "role": person.role}
-        if not self._add(key, _key(key), "person_task", params):
+        if not self._add(key, _key(key) + about, "person_task", params):
             return False
         if person.email:
-            self._mail(key, person.email, text)
+            self._mail(key, person.email, text, about)
         return True
 
     def close(self, key: RunKey) -> None:
@@ -86,8 +89,8 @@ class ReportAlarm:
         people = resolve(self._playbook().people, users)
         return next((people[role] for role in ROLES if role in people), None)
 
-    def _mail(self, key: RunKey, to: str, text: str) -> None:
-        identity = message_id(key.account, f"alarm:{_key(key)}", self._sender)
+    def _mail(self, key: RunKey, to: str, text: str, about: str) -> None:
+        identity = message_id(key.account, f"alarm:{_key(key)}{about}", self._sender)
         title = f"Отчёт «{key.report}» не доставлен полностью"
         html = "".join(f"<p>{_escaped(line)}</p>" for line in text.splitlines())
         letter = Letter(to, title, text, html, identity, self._sender)

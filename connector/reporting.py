@@ -338,7 +338,7 @@ class Reporting:
                 report_runs.keep(conn, run, self._clock.now(), text=made.text)
                 report_pages.keep_files(conn, run.key, files)
             if problem:
-                self._alarm.raise_(run.key, f"отчёт ушёл без графиков и PDF: {problem}")
+                self._alarm.raise_(run.key, f"отчёт ушёл без графиков и PDF: {problem}", about=":files")
         kept = run.content
         deals = {name: DealSet(title, tuple(ids)) for name, (title, ids) in kept.get("deals", {}).items()}
         with self._db.read() as conn:

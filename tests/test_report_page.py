@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pypdf import PdfReader
+from sqlalchemy import select
 
 from connector.documents.pools import RenderPools
 from connector.domain import CrmFile
@@ -22,6 +23,7 @@ from connector.reports.base import RenderedReport
 from connector.store import report_pages as stored
 from connector.store.database import Database
 from connector.store.report_runs import RunKey
+from connector.store.schema import outbox
 from connector.web.report_page import report_pages
 from tests.figures.past import ACCOUNT
 from tests.reports.sales_past import AS_OF, ZONE, november
@@ -151,3 +153,7 @@ def test_a_report_goes_out_without_pictures_rather_than_not_and_the_owner_is_tol
     office.run(SLOT + timedelta(days=1))
     assert len(office.crm.posts) == 2
     assert "график не рисуется" in office.mail.alarms[0].text
+    # The report itself has arrived: that closes nothing, somebody still has to mend the chart.
+    with office.db.read() as conn:
+        tasks = conn.execute(select(outbox.c.status).where(outbox.c.action == "person_task")).scalars().all()
+    assert tasks == ["ready"]

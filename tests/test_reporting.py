@@ -36,8 +36,8 @@ from connector.store import report_runs
 from connector.store.database import Database
 from connector.store.jobs import Job, JobQueue
 from connector.store.report_runs import CLAIM, RunKey
+from connector.store.schema import outbox, users
 from connector.store.schema import report_runs as report_runs_table
-from connector.store.schema import users
 from connector.targets import Targets
 from tests.figures.past import ACCOUNT
 from tests.reports.sales_past import AS_OF, ZONE, november
@@ -115,6 +115,23 @@ class FakeMail:
             return
         self.before()
         self.letters.append(letter)
+
+
+class FakeChat:
+    """Takes three parts; the second is refused the first time."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.is_down = True
+
+    def parts(self, title: str, text: str) -> list[str]:
+        return ["1", "2", "3"]
+
+    def send(self, part: str, pictures: Sequence[object] = ()) -> None:
+        if part == "2" and self.is_down:
+            self.is_down = False
+            raise DeliveryError("telegram", "сервис не принял сообщение", permanent=False)
+        self.got.append(part)
 
 
 class Office:
@@ -217,6 +234,35 @@ def test_a_failing_crm_does_not_stop_the_mail_and_is_tried_again(office: Office)
     assert (len(office.crm.posts), len(office.mail.letters), office.row().status) == (1, 1, "sent")
     # The second call looks for the trace of the first.
     assert [(call["may_exist"], call["since"]) for call in office.crm.calls] == [(False, SLOT), (True, SLOT)]
+
+
+def test_a_failure_goes_the_second_way_at_once_is_told_once_and_closed_when_it_heals(office: Office) -> None:
+    office.crm.before = fail(CRM_DOWN)
+    for _ in range(2):
+        with pytest.raises(CrmError):
+            office.reporting.run(ACCOUNT, "owner_daily", SLOT, ["owner"], by=["crm"])
+    # The CRM alone was asked for: the same person has it by mail, and knows why, before any repeat.
+    assert [letter.to for letter in office.mail.letters] == ["owner@example.ru"]
+    [alarm] = office.mail.alarms
+    assert alarm.to == "owner@example.ru" and "502" in alarm.text
+    office.crm.before = nothing
+    office.reporting.run(ACCOUNT, "owner_daily", SLOT, ["owner"], by=["crm"])
+    with office.db.read() as conn:
+        [task] = conn.execute(select(outbox).where(outbox.c.action == "person_task"))
+    assert (task.status, len(office.crm.posts), len(office.mail.letters)) == ("cancelled", 1, 1)
+
+
+def test_a_messenger_gets_each_part_once_over_a_failure(office: Office) -> None:
+    chat = FakeChat()
+    office.messengers["telegram"] = chat
+    with pytest.raises(DeliveryError):
+        office.reporting.run(ACCOUNT, "owner_daily", SLOT, ["owner"], by=["telegram"])
+    assert chat.got == ["1"] and len(office.crm.posts) + len(office.mail.letters) == 1
+    reached = office.reporting.run(ACCOUNT, "owner_daily", SLOT, ["owner"], by=["telegram"])
+    assert [a.key for a in reached] == ["telegram:"] and chat.got == ["1", "2", "3"]
+    assert "3 из 3" in "\n".join(office.reporting.receipts(ACCOUNT, "owner_daily"))
+    with pytest.raises(ConfigError, match="NOTIFY_VIBER"):
+        office.reporting.run(ACCOUNT, "owner_daily", SLOT + timedelta(hours=1), ["owner"], by=["viber"])
 
 
 def test_a_trace_is_looked_for_from_the_whole_second_on(office: Office) -> None:
