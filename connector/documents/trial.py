@@ -1,4 +1,4 @@
-"""Every document and letter made for three invented deals: a render shows what no reading does.
+"""Every document, letter and client page made for three invented deals: a render shows what no reading does.
 
 A missing datum is no mistake here: the deal that lacks it would wait for it. A template that cannot be
 rendered, or takes too long, is one.
@@ -6,7 +6,7 @@ rendered, or takes too long, is one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -18,6 +18,7 @@ from connector.documents.company import Seller
 from connector.documents.context import Issued
 from connector.documents.kit import Kit
 from connector.documents.messages import render_message
+from connector.documents.page import render_page
 from connector.documents.render import Limits, RenderPool
 from connector.documents.sample_deals import DAY, MANAGER, SAMPLES, Sample
 from connector.domain import DealCard
@@ -29,6 +30,26 @@ LIMITS = Limits(wall_s=20.0, cpu_s=20)
 SAMPLE_PAGE = "https://example.ru/d/sample"
 
 _SAMPLE = " (пример: "
+_FILES = [
+    {"формат": form, "название": form, "адрес": "w/1", "скачать": "w/1?download=1", "размер": "1 КБ"}
+    for form in ("PDF", "Word")
+]
+_PAGE: Mapping[str, Any] = {
+    "состояние": "open",
+    "адрес": "w",
+    "новая_редакция": "v",
+    "скрипт": "page.js",
+    "открыто": "w/opened",
+    "оплатить": SAMPLE_PAGE,
+    "можно_принять": True,
+    "можно_спросить": True,
+    "нажатие": "press",
+    "сделано": "question",
+    "ошибка": "Ошибка.",
+    "вопрос": "Когда доставка?",
+    "файлы": _FILES,
+    "принято": {"когда": DAY, "имя": MANAGER.name},
+}
 
 
 def sample_context(kit: Kit, sample: Sample, kind: str | None, variant: str = "") -> dict[str, Any]:
@@ -91,9 +112,9 @@ def changed_kinds(before: Kit, after: Kit) -> list[str]:
 
 
 def run(kit: Kit, *, kinds: Collection[str] | None = None, workers: int = 1) -> list[Problem]:
-    """Mistakes of all letters and of documents of `kinds` (None: all), each once. Raises ConfigError
+    """Mistakes of all letters, all pages and documents of `kinds` (None: all), each once. Raises ConfigError
     when the machine lacks Pango, RenderProcessError when no render process starts."""
-    problems = list(_letters(kit))
+    problems = [*_letters(kit), *_pages(kit)]
     chosen = list(kit.documents if kinds is None else kinds)
     tries = [
         (kind, page, sample)
@@ -130,6 +151,21 @@ def _letters(kit: Kit) -> Iterator[Problem]:
                 render_message(kit, name, context, draft=True)
             except RenderError as error:
                 yield _problem(error, f"messages/{name}.md", sample)
+
+
+def _pages(kit: Kit) -> Iterator[Problem]:
+    """Mistakes of the pages with all that they can show at once."""
+    for sample in SAMPLES.values():
+        for kind in kit.documents:
+            context = sample_context(kit, sample, kind)
+            said = {**context["документ"], "редакция": 2}
+            if "итого" in context:
+                said |= {"сумма": context["итого"]["сумма"], "валюта": context["итого"]["валюта"]}
+            for name in ("document", "closed"):
+                try:
+                    render_page(kit, name, {**context, "документ": said, "страница": _PAGE})
+                except RenderError as error:
+                    yield _problem(error, f"pages/{name}.html", sample)
 
 
 def _problem(error: RenderError, default: str, sample: Sample) -> Problem:

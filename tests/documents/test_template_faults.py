@@ -208,6 +208,14 @@ def test_our_own_kit_has_no_fault(tmp_path: Path) -> None:
     assert trial.run(kit(), workers=2) == []
 
 
+def test_a_page_that_no_client_could_open_is_named_before_one_tries() -> None:
+    page = kit().text("pages/document.html").replace("{{ документ.дата|дата }}", "{{ документ.дата|деньги }}")
+    broken = Kit.from_files({**kit().files, "pages/document.html": page.encode()})
+    (problem,) = trial.run(broken, kinds=())
+    assert problem.place.startswith("pages/document.html")
+    assert "(пример: ООО, 12 позиций с НДС)" in problem.message
+
+
 def test_a_word_file_that_is_no_xml_is_a_sentence() -> None:
     content = rewritten(kit().files[WORD], "word/document.xml", "<w:body>", "<w:body")
     (problem,) = docx_lint.find(WORD, content, {})
