@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import quote
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -246,7 +247,9 @@ def file_answer(name: str, mime_type: str, content: bytes) -> Response:
     """A file for the browser: shown in place when that is harmless, downloaded under its name otherwise."""
     is_inline = mime_type in _SHOWN_INLINE and request.args.get("download") is None
     answer = Response(content, mimetype=mime_type if is_inline else "application/octet-stream")
-    answer.headers.set("Content-Disposition", "inline" if is_inline else "attachment", filename=name)
+    # Headers travel as Latin-1, and names of documents are Russian: RFC 6266 gives them as UTF-8 in percents.
+    encoded = {"filename*": f"UTF-8''{quote(name, safe='')}"}
+    answer.headers.set("Content-Disposition", "inline" if is_inline else "attachment", **encoded)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.http import parse_options_header
 
 from connector.sandbox import mailbox as module
 from connector.sandbox.mailbox import Mailbox
@@ -107,6 +108,19 @@ def test_an_attached_page_is_downloaded_and_never_shown(mailbox: Mailbox, inbox:
     answer = inbox.get("/sandbox/mail/1/files/0")
     assert answer.mimetype == "application/octet-stream"
     assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+def test_a_file_with_a_russian_name_opens_and_keeps_the_name(mailbox: Mailbox, inbox: FlaskClient) -> None:
+    message = EmailMessage()
+    message["To"] = "client@example.test"
+    message.set_content("text")
+    message.add_attachment(b"%PDF-", maintype="application", subtype="pdf", filename="Счёт № 2026-0001.pdf")
+    send(mailbox, message, from_addr="a@example.ru")
+    for address, kind in (("files/0", "inline"), ("files/0?download", "attachment")):
+        answer = inbox.get(f"/sandbox/mail/1/{address}")
+        header = answer.headers["Content-Disposition"]
+        header.encode("latin-1")  # as a real server must; the test client does not
+        assert parse_options_header(header) == (kind, {"filename": "Счёт № 2026-0001.pdf"})
 
 
 def test_letters_come_newest_first_and_by_recipient(mailbox: Mailbox, inbox: FlaskClient) -> None:
