@@ -22,7 +22,7 @@ from connector.figures.plan import IsWorking, month_start, next_month
 from connector.figures.snapshot import Snapshots
 from connector.figures.stats import NONE
 from connector.history_import import Loaded
-from connector.planning.feasible import PACE_MONTHS, Feasibility, feasibility
+from connector.planning.feasible import NO_CHANNEL, PACE_MONTHS, Feasibility, feasibility
 from connector.planning.forecast import Forecast, NoForecast, forecast
 from connector.planning.past_months import snapshots
 from connector.planning.requests import Request, requests
@@ -36,9 +36,6 @@ from connector.targets import COHORT_DAYS, Targets
 
 #: The rule's name of the tasks.
 RULE = "План месяца"
-
-#: What people call deals without a channel.
-NO_CHANNEL = "канал не указан"
 
 #: What one person does, in the order of the sale.
 BY_PERSON = ("calls", "meetings", "invoices")

@@ -102,6 +102,15 @@ def test_a_goal_within_reach_lacks_nothing_and_asks_nobody(db: Database) -> None
     assert office.outlook.post(ACCOUNT, ahead) == []
 
 
+def test_what_is_within_the_interval_of_the_need_asks_nobody(db: Database) -> None:
+    office = Office(db)
+    # 21 leads are needed where 20 come: so near nobody knows the ratio.
+    ahead = office.outlook.look(ACCOUNT, JULY, Decimal(420))
+    assert ahead.feasible is not None
+    assert [(gap.needed, gap.usual, gap.missing) for gap in ahead.feasible.gaps] == [(21, 20, 0), (63, 60, 0)]
+    assert office.outlook.post(ACCOUNT, ahead) == []
+
+
 def test_requests_carry_their_arithmetic_and_go_out_once(db: Database) -> None:
     office = Office(db)
     ahead = office.outlook.look(ACCOUNT)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from statistics import median
 
-from connector.planning.reverse import ReverseFunnel
+from connector.planning.reverse import Needed, ReverseFunnel
+
+#: What people call deals without a channel: nobody can buy more of them.
+NO_CHANNEL = "канал не указан"
 
 #: Whole months of work that a person's own pace is taken from.
 PACE_MONTHS = 3
@@ -16,9 +19,10 @@ PACE_MONTHS = 3
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """One thing the plan needs beside what there usually is. `missing` 0: there is enough.
+    """One thing the plan needs beside what there usually is.
 
-    heads: people that would do the missing part at the usual pace of one; None for leads.
+    missing: 0 where there is enough, or where what there is lies within the interval of the need. heads:
+    people that would do the missing part at the usual pace of one; None for leads.
     """
 
     what: str
@@ -70,9 +74,9 @@ def feasibility(
     usual = {name: round(sum(months) / len(months)) for name, months in leads_by_channel.items() if months}
     gaps, channels = [], []
     if leads is not None:
-        missing = max(leads.whole - sum(usual.values()), 0)
+        missing = _missing(leads, sum(usual.values()))
         gaps.append(Gap("leads", leads.whole, sum(usual.values()), missing, None, None))
-        channels = _channels(usual, missing)
+        channels = _channels({name: n for name, n in usual.items() if name != NO_CHANNEL}, missing)
     for metric, people in done_by_person.items():
         need = needed.step(metric)
         paces = [sum(months) / len(months) for months in people.values() if months]
@@ -80,10 +84,16 @@ def feasibility(
             continue
         per_head = Decimal(repr(round(median(paces), 1)))
         can = round(sum(paces))
-        missing = max(need.whole - can, 0)
+        missing = _missing(need, can)
         heads = int((missing / per_head).to_integral_value(ROUND_CEILING)) if per_head else None
         gaps.append(Gap(metric, need.whole, can, missing, per_head, heads))
     return Feasibility(tuple(gaps), tuple(channels))
+
+
+def _missing(need: Needed, usual: int) -> int:
+    if need.low is not None and usual >= need.low:
+        return 0
+    return max(need.whole - usual, 0)
 
 
 def _channels(usual: Mapping[str, int], missing: int) -> list[Channel]:

@@ -116,7 +116,8 @@ def test_every_role_reads_a_change_by_itself(
         edit(kit, "playbook/90-reports.yml", "report: loss_reazons", "report: owner_daily, name: second")
         for name, role in roles.items():
             role.wait_for(lambda role=role: "new templates are at work" in role.stderr, f"{name}: new")
-        here.wait_for(lambda: schedule_names(here) == {"report:owner_daily", "report:second"}, "schedules")
+        wanted = {f"report:{name}" for name in ("owner_daily", "standup", "lead_quality", "second")}
+        here.wait_for(lambda: schedule_names(here) == wanted, "schedules")
         here.wait_for(lambda: all(alarms(o)[0].is_done for o in here.offices.values()), "closed tasks")
         assert [len(alarms(office)) for office in here.offices.values()] == [1, 1]
         for role in roles.values():

@@ -18,9 +18,11 @@ def let_time_pass(stand: Stand) -> None:
 
 
 def waiting_jobs(stand: Stand) -> int:
-    """Jobs that wait for a later moment."""
+    """Jobs of deals that wait for a later moment; reading activities waits by design."""
     with stand.app.db.read() as conn:
-        later = select(func.count()).where(jobs.c.state == "ready", jobs.c.run_at > datetime.now(UTC))
+        later = select(func.count()).where(
+            jobs.c.state == "ready", jobs.c.run_at > datetime.now(UTC), jobs.c.task.in_(("event", "effect"))
+        )
         return int(conn.execute(later.select_from(jobs)).scalar_one())
 
 
