@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from connector.clock import Clock
 from connector.crm.base import CrmClient
 from connector.domain import Period
-from connector.errors import ConfigError, Problem
 from connector.figures.activity import daily_facts
 from connector.figures.base import Facts
+from connector.figures.plan import days
 from connector.figures.sales import ALL
 from connector.figures.snapshot import Snapshots
 from connector.figures.stats import NONE
@@ -77,7 +77,7 @@ class DailyControl:
         self._clock = clock
 
     def handle(self, job: Job) -> None:
-        """Look at the account on the morning of the job's slot, on working days; then for answers."""
+        """Look at the account on the morning of the job's slot."""
         slot = datetime.fromisoformat(job.args["slot"])
         self.check(job.account, slot)
 
@@ -87,9 +87,7 @@ class DailyControl:
         On days off only the plan is written down. Raises ConfigError when the playbook names strangers.
         """
         with self._db.read() as conn, self._snapshots.lazily(conn, account) as snapshot:
-            row = stored.account_row(conn, account)
-            if row is None:
-                raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
+            row = stored.connected_account(conn, account)
             zone = ZoneInfo(row.timezone)
             today = moment.astimezone(zone).date()
             facts = Facts(conn, account, zone, datetime.combine(today, time(), zone), snapshot)
@@ -100,7 +98,7 @@ class DailyControl:
             monday = today - timedelta(days=today.weekday())
             standings = self.standings(facts, monday)
             users = facts.user_names
-        left = [day for day in _days(today, monday + timedelta(days=7)) if calendar.is_working_day(day)]
+        left = [day for day in days(today, monday + timedelta(days=7)) if calendar.is_working_day(day)]
         found = _without_echo(signals(standings, left))
         return self._update(account, monday, found, {s.person: s for s in standings}, users, calendar, zone)
 
@@ -266,7 +264,3 @@ def _detail(signal: Signal) -> dict[str, object]:
         "link": list(signal.link),
         "per_day": [[day.isoformat(), count] for day, count in signal.per_day],
     }
-
-
-def _days(start: date, end: date) -> list[date]:
-    return [start + timedelta(days=offset) for offset in range((end - start).days)]

@@ -175,9 +175,7 @@ class Outlook:
     @contextmanager
     def _facts(self, account: str, moment: datetime) -> Iterator[Facts]:
         with self._db.read() as conn, self._snapshots.lazily(conn, account) as snapshot:
-            row = stored.account_row(conn, account)
-            if row is None:
-                raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
+            row = stored.connected_account(conn, account)
             zone = ZoneInfo(row.timezone)
             midnight = datetime.combine(moment.astimezone(zone).date(), time(), zone)
             yield Facts(conn, account, zone, midnight, snapshot)

@@ -290,9 +290,7 @@ class Reporting:
     @contextmanager
     def _facts(self, account: str, as_of: datetime) -> Iterator[Facts]:
         with self._db.read() as conn:
-            row = stored.account_row(conn, account)
-            if row is None:
-                raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
+            row = stored.connected_account(conn, account)
             with self._snapshots.lazily(conn, account) as snapshot:
                 yield Facts(conn, account, ZoneInfo(row.timezone), as_of, snapshot)
 

@@ -90,12 +90,12 @@ class Targets:
         """
         changed = 0
         for month in (month_start(facts.last_day), next_month(facts.last_day)):
+            if _is_foreign(kept.current(facts.conn, facts.account, month).values()):
+                continue
+            # Reckoned before the store is taken for writing: a cohort of half a year takes its time.
+            planned = self._planned(facts, month)
+            plans = {(plan.manager_id or "", plan.metric): plan.value for plan in planned}
             with self._db.begin() as conn:
-                if _is_foreign(kept.current(conn, facts.account, month).values()):
-                    continue
-                plans = {
-                    (plan.manager_id or "", plan.metric): plan.value for plan in self._planned(facts, month)
-                }
                 changed += kept.record(conn, facts.account, month, plans, "playbook", self._clock.now())
         return changed
 

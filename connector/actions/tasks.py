@@ -25,8 +25,12 @@ def give_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     card = tools.card(effect)
     to = effect.params.get("to", RESPONSIBLE)
     responsible_id = card.deal.responsible_id if to == RESPONSIBLE else _user_of(to, tools)
+    return _give(effect, tools, card.deal.id, responsible_id)
+
+
+def _give(effect: Effect, tools: Tools, deal_id: str | None, responsible_id: str | None) -> Mapping[str, Any]:
     task_id = tools.client.add_task(
-        card.deal.id,
+        deal_id,
         effect.params["text"],
         responsible_id=responsible_id,
         due_at=datetime.fromisoformat(effect.params["due_at"]),
@@ -54,29 +58,13 @@ def give_kit_alarm(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     users = tools.directory.users.values()
     admin = find_user(ADMIN, users)
     responsible_id = _user_of(role, tools) if role else admin.id if admin else None
-    task_id = tools.client.add_task(
-        None,
-        effect.params["text"],
-        responsible_id=responsible_id,
-        due_at=datetime.fromisoformat(effect.params["due_at"]),
-        may_exist=effect.may_exist,
-        since=search_from(effect),
-    )
-    return {"task_id": task_id}
+    return _give(effect, tools, None, responsible_id)
 
 
 def give_person_task(effect: Effect, tools: Tools) -> Mapping[str, Any]:
     """Give a person a task of no deal. params: text, due_at; user_id, or role of the playbook."""
     user_id = effect.params.get("user_id") or _user_of(effect.params["role"], tools)
-    task_id = tools.client.add_task(
-        None,
-        effect.params["text"],
-        responsible_id=user_id,
-        due_at=datetime.fromisoformat(effect.params["due_at"]),
-        may_exist=effect.may_exist,
-        since=search_from(effect),
-    )
-    return {"task_id": task_id}
+    return _give(effect, tools, None, user_id)
 
 
 def close_ask(effect: Effect, tools: Tools) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from connector.domain import (
     StageChange,
     User,
 )
+from connector.errors import ConfigError, Problem
 from connector.store.schema import (
     accounts,
     deal_links,
@@ -93,6 +94,14 @@ def account_row(conn: Connection, account: str) -> AccountRow | None:
     """What we know of the account, None before the first contact with its CRM."""
     row = conn.execute(select(accounts).where(accounts.c.account == account)).one_or_none()
     return AccountRow(**row._mapping) if row else None
+
+
+def connected_account(conn: Connection, account: str) -> AccountRow:
+    """What we know of the account. Raises ConfigError before the first contact with its CRM."""
+    row = account_row(conn, account)
+    if row is None:
+        raise ConfigError([Problem("ACCOUNT", f"аккаунт «{account}» ещё не подключён к CRM")])
+    return row
 
 
 def account_names(conn: Connection) -> list[str]:
